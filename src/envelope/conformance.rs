@@ -16,7 +16,7 @@ use crate::secret::SecretBytes;
 /// the ciphertext. An empty ciphertext is rejected.
 ///
 /// # Errors
-/// Returns any error from a call that a keyring should have accepted.
+/// - Any error from a call that a keyring should have accepted.
 ///
 /// # Panics
 /// Panics if a keyring violates the contract. The message describes the violation.
@@ -46,7 +46,7 @@ pub fn run(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
 /// context. The data key must not unwrap under a different context.
 ///
 /// # Errors
-/// Returns any error from a call that a keyring should have accepted.
+/// - Any error from a call that a keyring should have accepted.
 ///
 /// # Panics
 /// Panics if a data key unwraps under a different context.

@@ -22,6 +22,25 @@
 //! The encryption context is bound to the message, which contains it in plaintext. When decrypting,
 //! supply the pairs that you expect. Every pair that you supply must be present; the message may
 //! contain others.
+//!
+//! The page [envelopes](crate::manual::envelopes) of the manual compares the keyrings and explains
+//! errors. [Message format](crate::manual::message_format) describes the bytes.
+//!
+//! # Examples
+//! ```
+//! use strongroom::envelope::{KmsKeyring, MultiKeyring, RawAesKeyring};
+//! use strongroom::{EncryptionContext, Envelope, Kms};
+//!
+//! let kms = Kms::in_memory()?;
+//! let daily = KmsKeyring::new(&kms, kms.create_key(Default::default())?.key_id())?;
+//! let safe = RawAesKeyring::new("safe", "paper copy", kms.generate_random(32)?)?;
+//! let envelope = Envelope::new(MultiKeyring::new(daily).with_child(safe));
+//!
+//! let context = EncryptionContext::from([("file", "report.pdf")]);
+//! let message = envelope.encrypt(b"any number of bytes", &context)?;
+//! assert_eq!(envelope.decrypt(&message, &context)?, b"any number of bytes");
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 mod config;
 mod keyring;

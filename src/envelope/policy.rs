@@ -8,6 +8,18 @@ use crate::message::{AlgorithmSuite, MessageError, SuiteSupport};
 /// Without commitment, one ciphertext can decrypt to different plaintexts under different data
 /// keys. Its author can then show different texts to different recipients. The suites of version 1
 /// do not commit. The values are those of the Encryption SDK.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::CommitmentPolicy;
+/// use strongroom::message::AlgorithmSuite;
+///
+/// let old = AlgorithmSuite::Aes256GcmHkdfSha256;
+/// assert!(!CommitmentPolicy::default().allows_decrypt(old));
+/// let migrating = CommitmentPolicy::RequireEncryptAllowDecrypt;
+/// assert!(migrating.allows_decrypt(old) && !migrating.allows_encrypt(old));
+/// assert_eq!(migrating.default_suite(), AlgorithmSuite::Aes256GcmHkdfSha512Commit);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommitmentPolicy {
@@ -75,6 +87,25 @@ impl CommitmentPolicy {
 ///
 /// Until then, a frame is only known to come from a party that has the data key. That includes, for
 /// example, a recipient who is not meant to write.
+///
+/// # Examples
+/// ```
+/// use std::io::Read;
+/// use strongroom::envelope::{RawAesKeyring, SignaturePolicy};
+/// use strongroom::message::AlgorithmSuite;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let envelope = Envelope::builder(keyring)
+///     .algorithm_suite(AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384)
+///     .signature_policy(SignaturePolicy::ReleaseBeforeVerification)
+///     .build()?;
+/// let message = envelope.encrypt(&[b'.'; 200_000], &EncryptionContext::new())?;
+/// let mut plaintext = Vec::new();
+/// envelope.reader(&message[..], &EncryptionContext::new())?.read_to_end(&mut plaintext)?; // the end verifies the signature
+/// assert_eq!(plaintext.len(), 200_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignaturePolicy {

@@ -29,7 +29,7 @@ pub trait Keyring: fmt::Debug + Send + Sync {
     /// Adds wrapped forms of the data key, and generates the data key if there is none.
     ///
     /// # Errors
-    /// Returns any error of the key source.
+    /// - Any error of the key source.
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()>;
 
     /// Unwraps the data key.

@@ -9,6 +9,22 @@ use crate::message::EncryptedDataKey;
 
 /// Calls a keyring for every message. [`Envelope::new`](crate::Envelope::new) and the managers of
 /// this crate use it for their keyrings, and so can your own manager.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, RawAesKeyring};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let every_time = DefaultMaterialsManager::new(keyring);
+/// let cached = CachingMaterialsManager::builder(every_time, Duration::from_secs(60)).build()?;
+/// let envelope = Envelope::new(cached);
+/// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+/// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DefaultMaterialsManager {
     keyring: Arc<dyn Keyring>,

@@ -101,6 +101,24 @@ impl RawEcdhKeyring {
     /// # Errors
     /// - [`ErrorKind::Validation`] if a key is malformed, or if the two are not on the same one of
     ///   the three curves.
+    ///
+    /// # Examples
+    /// Either side reads the messages of both:
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::envelope::RawEcdhKeyring;
+    /// use strongroom::{EncryptionContext, Envelope};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let new = || backend.key_pairs().generate(KeyPairKind::EccP384, backend.random());
+    /// let (alice, bob) = (new()?, new()?);
+    /// let of_alice = RawEcdhKeyring::static_keys(alice.to_pkcs8()?.expose_secret(), &bob.public_key_der())?;
+    /// let of_bob = RawEcdhKeyring::static_keys(bob.to_pkcs8()?.expose_secret(), &alice.public_key_der())?;
+    ///
+    /// let message = Envelope::new(of_alice).encrypt(b"a report", &EncryptionContext::new())?;
+    /// assert_eq!(Envelope::new(of_bob).decrypt(&message, &EncryptionContext::new())?, b"a report");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn static_keys(private: &[u8], public: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let own = OwnKey::read(&backend, private)?;
@@ -113,7 +131,21 @@ impl RawEcdhKeyring {
     /// message.
     ///
     /// # Errors
-    /// Returns the errors of [`RawEcdhKeyring::static_keys`].
+    /// - The errors of [`RawEcdhKeyring::static_keys`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::envelope::RawEcdhKeyring;
+    /// use strongroom::{EncryptionContext, Envelope};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let recipient = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?;
+    /// let envelope = Envelope::new(RawEcdhKeyring::ephemeral(&recipient.public_key_der())?);
+    /// assert!(envelope.encrypt(b"a report", &EncryptionContext::new()).is_ok());
+    /// assert!(RawEcdhKeyring::ephemeral(b"no key").is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn ephemeral(public: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let (kind, peer) = Peer::read(&backend, &KINDS, public)?;
@@ -123,7 +155,21 @@ impl RawEcdhKeyring {
     /// Creates a keyring that reads messages from any sender to the owner of a private key.
     ///
     /// # Errors
-    /// Returns the errors of [`RawEcdhKeyring::static_keys`].
+    /// - The errors of [`RawEcdhKeyring::static_keys`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::envelope::RawEcdhKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let owner = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?;
+    /// let reader = Envelope::new(RawEcdhKeyring::discovery(owner.to_pkcs8()?.expose_secret())?);
+    /// let refused = reader.encrypt(b"a report", &EncryptionContext::new()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation); // it reads only
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn discovery(private: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let own = OwnKey::read(&backend, private)?;

@@ -9,6 +9,25 @@ use crate::message::EncryptedDataKey;
 const SHOWN_CHARACTERS: usize = 64;
 
 /// The reason why one wrapped data key could not be unwrapped, or why a keyring could not try any.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::{KmsKeyring, UnwrapFailures};
+/// use strongroom::{EncryptionContext, Envelope, ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
+/// let message = envelope.encrypt(b"two pots of tea", &EncryptionContext::new())?;
+/// kms.disable_key(key)?;
+///
+/// let error = envelope.decrypt(&message, &EncryptionContext::new()).unwrap_err();
+/// let failures: &UnwrapFailures = error.downcast_ref().expect("the reasons");
+/// let failure = failures.iter().next().expect("one for the only wrapped data key");
+/// assert_eq!((failure.provider_id(), failure.kind()), (Some("aws-kms"), ErrorKind::Disabled));
+/// assert!(failure.reason().contains("disabled"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct UnwrapFailure {
     provider_id: Option<String>,
@@ -139,6 +158,19 @@ impl UnwrapFailures {
     /// Among equals, the first failure is decisive. The wrapped data keys of a message are not
     /// authenticated, so a sender can influence the result. Do not use it as a verdict on the
     /// message.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::UnwrapFailures;
+    /// use strongroom::message::EncryptedDataKey;
+    /// use strongroom::{Error, ErrorKind};
+    ///
+    /// let data_key = EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped");
+    /// let mut failures = UnwrapFailures::default();
+    /// failures.push(&data_key, Error::new(ErrorKind::IncorrectKey, "key 1 is not one of these keys"));
+    /// failures.push(&data_key, Error::new(ErrorKind::AccessDenied, "the caller may not use key 2"));
+    /// assert_eq!(failures.kind(), ErrorKind::AccessDenied);
+    /// ```
     pub fn kind(&self) -> ErrorKind {
         let kinds = self.0.iter().map(UnwrapFailure::kind);
         kinds.min_by_key(|kind| rank(*kind)).unwrap_or(ErrorKind::NoDataKeyUnwrapped)

@@ -53,8 +53,26 @@ impl KmsKeyring {
     /// by its ID, ARN, alias name, or alias ARN.
     ///
     /// # Errors
-    /// Returns the errors of [`KeyReference::to_key_identifier`]. A missing key is reported only
-    /// when it is used.
+    /// - The errors of [`KeyReference::to_key_identifier`]. A missing key is reported only when it
+    ///   is used.
+    ///
+    /// # Examples
+    /// With an alias, the keyring follows the alias:
+    /// ```
+    /// use strongroom::envelope::KmsKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, Kms, message};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let [old, new] = [kms.create_key(Default::default())?, kms.create_key(Default::default())?];
+    /// kms.create_alias("alias/letters", old.key_id())?;
+    /// let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/letters")?);
+    /// kms.update_alias("alias/letters", new.key_id())?;
+    ///
+    /// let message = envelope.encrypt(b"dear reader", &EncryptionContext::new())?;
+    /// let header = message::inspect(&message)?;
+    /// assert_eq!(header.data_keys()[0].provider_info(), new.arn().to_string().as_bytes());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         Ok(Self { kms: kms.clone(), keys: vec![key.to_key_identifier()?] })
     }
@@ -85,6 +103,20 @@ impl KmsKeyring {
     /// # Errors
     /// - The errors of [`KeyReference::to_key_identifier`].
     /// - [`Validation`](ErrorKind::Validation) for a discovery keyring, which wraps nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::KmsKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, Kms, message};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let [daily, escrow] = [kms.create_key(Default::default())?, kms.create_key(Default::default())?];
+    /// let keyring = KmsKeyring::new(&kms, daily.key_id())?.with_key(escrow.key_id())?;
+    /// let message = Envelope::new(keyring).encrypt(b"will", &EncryptionContext::new())?;
+    /// assert_eq!(message::inspect(&message)?.data_keys().len(), 2);
+    /// assert!(KmsKeyring::discovery(&kms).with_key(escrow.key_id()).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn with_key(mut self, key: impl KeyReference) -> Result<Self> {
         if self.keys.is_empty() {
             let text = "a discovery keyring cannot encrypt: combine it with a keyring for this key in a MultiKeyring";

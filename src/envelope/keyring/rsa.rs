@@ -67,6 +67,22 @@ impl RawRsaKeyring {
     /// - [`ErrorKind::Validation`] if the private key is not RSA with 2048, 3072, or 4096 bits, or
     ///   if the name is longer than 65,535 bytes. The namespace must have 1 to 65,535 bytes and
     ///   must not begin with `aws-kms`.
+    ///
+    /// # Examples
+    /// PEM from `openssl genpkey` works as well as DER:
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+    /// use strongroom::envelope::RawRsaKeyring;
+    /// use strongroom::{EncryptionContext, Envelope};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let keyring = RawRsaKeyring::with_private_key("branch", "2026", RsaOaep::Sha256, pair.to_pkcs8()?.expose_secret())?;
+    /// let envelope = Envelope::new(keyring);
+    /// let message = envelope.encrypt(b"for ourselves", &EncryptionContext::new())?;
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"for ourselves");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn with_private_key(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,
@@ -79,7 +95,23 @@ impl RawRsaKeyring {
     /// Creates a keyring for encryption only; see [`RawRsaKeyring::with_private_key`].
     ///
     /// # Errors
-    /// Returns the errors of [`RawRsaKeyring::with_private_key`], applied to the public key.
+    /// - The errors of [`RawRsaKeyring::with_private_key`], applied to the public key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+    /// use strongroom::envelope::{RawRsaKeyring, UnwrapFailures};
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let writer = RawRsaKeyring::with_public_key("branch", "2026", RsaOaep::Sha256, &pair.public_key_der())?;
+    /// let envelope = Envelope::new(writer);
+    /// let message = envelope.encrypt(b"for the head office", &EncryptionContext::new())?;
+    /// let refused = envelope.decrypt(&message, &EncryptionContext::new()).unwrap_err();
+    /// assert_eq!(refused.downcast_ref().map(UnwrapFailures::kind), Some(ErrorKind::InvalidKeyUsage));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn with_public_key(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,
@@ -100,7 +132,21 @@ impl RawRsaKeyring {
     /// so do not read such messages from untrusted senders with this keyring.
     ///
     /// # Errors
-    /// Returns the errors of [`RawRsaKeyring::with_private_key`].
+    /// - The errors of [`RawRsaKeyring::with_private_key`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::envelope::RawRsaKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let reader = RawRsaKeyring::decrypt_only_pkcs1_v15("branch", "2019", pair.to_pkcs8()?.expose_secret())?;
+    /// let refused = Envelope::new(reader).encrypt(b"never again", &EncryptionContext::new()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decrypt_only_pkcs1_v15(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,

@@ -52,6 +52,15 @@ impl DataKeyCache {
     ///
     /// # Errors
     /// - [`ErrorKind::Validation`] if the capacity is zero.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::envelope::DataKeyCache;
+    ///
+    /// assert!(DataKeyCache::new(10_000).is_ok());
+    /// assert_eq!(DataKeyCache::new(0).unwrap_err().kind(), ErrorKind::Validation);
+    /// ```
     pub fn new(capacity: usize) -> Result<Self> {
         if capacity == 0 {
             return Err(Error::new(ErrorKind::Validation, "the capacity of a data key cache must be at least one"));
@@ -66,6 +75,29 @@ impl DataKeyCache {
 
     /// Removes and wipes every data key. A data key that is being fetched concurrently will not be
     /// cached either.
+    ///
+    /// # Examples
+    /// After a key was disabled, when the maximum age is too long to wait for:
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, KmsKeyring};
+    /// use strongroom::{EncryptionContext, Envelope, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let cache = DataKeyCache::new(100)?;
+    /// let keyring = DefaultMaterialsManager::new(KmsKeyring::new(&kms, key)?);
+    /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(3_600)).cache(&cache).build()?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let none = EncryptionContext::new();
+    /// envelope.encrypt(b"one", &none)?;
+    ///
+    /// kms.disable_key(key)?;
+    /// assert!(envelope.encrypt(b"two", &none).is_ok());
+    /// cache.clear();
+    /// assert!(envelope.encrypt(b"three", &none).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn clear(&self) {
         let mut state = self.lock();
         state.generation += 1;
@@ -143,6 +175,24 @@ impl fmt::Debug for DataKeyCache {
 }
 
 /// A snapshot of the counters of a [`DataKeyCache`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, RawAesKeyring};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let cache = DataKeyCache::new(1)?; // too small for two contexts
+/// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).cache(&cache).build()?;
+/// let envelope = Envelope::with_materials_manager(manager);
+/// for tenant in ["42", "43", "42"] {
+///     envelope.encrypt(b"data", &EncryptionContext::from([("tenant", tenant)]))?;
+/// }
+/// let statistics = cache.statistics();
+/// assert_eq!((statistics.misses(), statistics.hits(), statistics.evictions()), (3, 0, 2));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatistics {
     entries: usize,

@@ -91,6 +91,19 @@ impl CachingMaterialsManager {
     }
 
     /// Returns the cache, for example to read its statistics or to clear it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, RawAesKeyring};
+    /// use strongroom::SecretBytes;
+    ///
+    /// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).build()?;
+    /// let cache = manager.cache().clone(); // for metrics, before the envelope takes over the manager
+    /// assert_eq!(cache.statistics().entries(), 0);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn cache(&self) -> &DataKeyCache {
         &self.cache
     }
@@ -248,6 +261,29 @@ impl Partition {
 }
 
 /// A builder for [`CachingMaterialsManager`].
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, RawAesKeyring};
+/// use strongroom::{EncryptionContext, Envelope, ManualClock, SecretBytes, Timestamp};
+///
+/// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let (cache, clock) = (DataKeyCache::new(100)?, Arc::new(ManualClock::new(Timestamp::from_unix_millis(0))));
+/// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(3_600))
+///     .max_messages(1_000)
+///     .max_bytes(10 << 20)
+///     .cache(&cache)
+///     .clock(Arc::clone(&clock))
+///     .build()?;
+/// let envelope = Envelope::with_materials_manager(manager);
+/// envelope.encrypt(b"one", &EncryptionContext::new())?;
+/// clock.advance_days(1);
+/// envelope.encrypt(b"two", &EncryptionContext::new())?;
+/// assert_eq!((cache.statistics().misses(), cache.statistics().expirations()), (2, 1));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct CachingMaterialsManagerBuilder {
@@ -261,6 +297,23 @@ pub struct CachingMaterialsManagerBuilder {
 impl CachingMaterialsManagerBuilder {
     /// Sets the maximum number of messages to encrypt with one data key. Default:
     /// [`DEFAULT_MAX_MESSAGES`].
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, RawAesKeyring};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).max_messages(2).build()?;
+    /// let cache = manager.cache().clone();
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// for _ in 0..4 {
+    ///     envelope.encrypt(b"data", &EncryptionContext::new())?;
+    /// }
+    /// assert_eq!((cache.statistics().misses(), cache.statistics().hits()), (2, 2));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn max_messages(mut self, messages: u64) -> Self {
         self.terms.max_messages = messages;
         self
@@ -299,6 +352,18 @@ impl CachingMaterialsManagerBuilder {
     /// - [`ErrorKind::Validation`] if the maximum age is zero, if the number of messages is not
     ///   between 1 and [`MAX_MESSAGES`], or if the number of bytes exceeds 2^63 - 1.
     /// - [`ErrorKind::Internal`] if the random generator fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, RawAesKeyring};
+    /// use strongroom::{ErrorKind, SecretBytes};
+    ///
+    /// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let no_cache = CachingMaterialsManager::builder(keyring, Duration::ZERO).build().unwrap_err();
+    /// assert_eq!(no_cache.kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn build(self) -> Result<CachingMaterialsManager> {
         let refused = |text: String| Err(Error::new(ErrorKind::Validation, text));
         if self.terms.max_age.is_zero() {

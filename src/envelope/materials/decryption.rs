@@ -11,6 +11,26 @@ use crate::message::AlgorithmSuite;
 use crate::secret::SecretBytes;
 
 /// Materials for decrypting a message. A keyring sets the data key.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, Keyring, RawAesKeyring};
+/// use strongroom::message::AlgorithmSuite;
+/// use strongroom::{EncryptionContext, SecretBytes};
+///
+/// // A keyring without an envelope, as in a test of your own keyring.
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let (suite, context, backend) = (AlgorithmSuite::default(), EncryptionContext::new(), CryptoBackend::default());
+/// let mut written = EncryptionMaterials::new(suite, context.clone(), backend)?;
+/// keyring.on_encrypt(&mut written)?;
+///
+/// let mut read = DecryptionMaterials::new(suite, context, backend)?;
+/// read.expect_no_data_key()?;
+/// keyring.on_decrypt(&mut read, written.encrypted_data_keys())?;
+/// assert_eq!(read.data_key(), written.data_key());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct DecryptionMaterials {
     suite: AlgorithmSuite,

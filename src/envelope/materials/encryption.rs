@@ -75,6 +75,21 @@ impl EncryptionMaterials {
     /// # Errors
     /// - [`ErrorKind::Validation`] if the context does not contain the name, or if the name is
     ///   reserved.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::envelope::EncryptionMaterials;
+    /// use strongroom::message::AlgorithmSuite;
+    /// use strongroom::EncryptionContext;
+    ///
+    /// let context = EncryptionContext::from([("patient", "Doe")]);
+    /// let mut materials = EncryptionMaterials::new(AlgorithmSuite::default(), context, CryptoBackend::default())?;
+    /// materials.require_context("patient")?;
+    /// assert_eq!(materials.required_names().collect::<Vec<_>>(), ["patient"]);
+    /// assert!(materials.require_context("ward").is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn require_context(&mut self, name: &str) -> Result<()> {
         if self.context.get(name).is_none() || name.starts_with(RESERVED_CONTEXT_PREFIX) {
             let text =
@@ -187,6 +202,21 @@ impl EncryptionMaterials {
     /// # Errors
     /// - [`ErrorKind::Internal`] if there is already a data key, or if its length does not match
     ///   the suite. Both are faults of the keyring.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::envelope::EncryptionMaterials;
+    /// use strongroom::message::AlgorithmSuite;
+    /// use strongroom::{EncryptionContext, SecretBytes};
+    ///
+    /// let suite = AlgorithmSuite::default();
+    /// let mut materials = EncryptionMaterials::new(suite, EncryptionContext::new(), CryptoBackend::default())?;
+    /// assert!(materials.set_data_key(SecretBytes::zeroed(16)).is_err()); // this suite needs 32 bytes
+    /// materials.set_data_key(SecretBytes::zeroed(32))?; // from a key source, which also wraps it
+    /// assert!(materials.expect_no_data_key().is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn set_data_key(&mut self, data_key: SecretBytes) -> Result<()> {
         data_key::set(&mut self.data_key, self.suite, data_key)
     }
@@ -214,6 +244,22 @@ impl EncryptionMaterials {
     ///
     /// # Errors
     /// - [`ErrorKind::Internal`] if the random generator fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::envelope::EncryptionMaterials;
+    /// use strongroom::message::AlgorithmSuite;
+    /// use strongroom::EncryptionContext;
+    ///
+    /// let suite = AlgorithmSuite::default();
+    /// let mut materials = EncryptionMaterials::new(suite, EncryptionContext::new(), CryptoBackend::default())?;
+    /// let (mut first, mut second) = ([0; 12], [0; 12]);
+    /// materials.fill_random(&mut first)?;
+    /// materials.fill_random(&mut second)?;
+    /// assert_ne!(first, second);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn fill_random(&mut self, output: &mut [u8]) -> Result<()> {
         if output.len() > self.pool_left {
             if output.len() > POOL_LENGTH {

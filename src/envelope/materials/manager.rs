@@ -18,11 +18,48 @@ use crate::message::EncryptedDataKey;
 /// - If a manager fails, the message is not written, or not read.
 /// - The envelope verifies the result: the commitment and the header of a message authenticate its
 ///   data key.
+///
+/// # Examples
+/// A manager that counts the messages of each direction:
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use strongroom::envelope::{
+///     DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, MaterialsManager, RawAesKeyring,
+/// };
+/// use strongroom::message::EncryptedDataKey;
+/// use strongroom::{EncryptionContext, Envelope, Result, SecretBytes};
+///
+/// #[derive(Debug)]
+/// struct Counting {
+///     inner: DefaultMaterialsManager,
+///     written: AtomicU64,
+/// }
+///
+/// impl MaterialsManager for Counting {
+///     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+///         self.written.fetch_add(1, Ordering::Relaxed);
+///         self.inner.on_encrypt(materials)
+///     }
+///
+///     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+///         self.inner.on_decrypt(materials, data_keys)
+///     }
+/// }
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let counting = Arc::new(Counting { inner: DefaultMaterialsManager::new(keyring), written: AtomicU64::new(0) });
+/// let envelope = Envelope::with_materials_manager(Arc::clone(&counting));
+/// envelope.encrypt(b"one", &EncryptionContext::new())?;
+/// assert_eq!(counting.written.load(Ordering::Relaxed), 1);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait MaterialsManager: fmt::Debug + Send + Sync {
     /// Completes the materials of a new message.
     ///
     /// # Errors
-    /// Returns any error of the manager or of its keyring.
+    /// - Any error of the manager or of its keyring.
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()>;
 
     /// Unwraps the data key of a message. The wrapped data keys may have been written by an

@@ -49,6 +49,19 @@ impl RequiredContextManager {
     /// # Errors
     /// - [`ErrorKind::Validation`] if there are no names, or if a name begins with
     ///   [`RESERVED_CONTEXT_PREFIX`], because callers cannot supply it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(keyring, ["patient"])?;
+    /// let envelope = Envelope::new(manager);
+    /// let missing = envelope.encrypt(b"all is well", &EncryptionContext::from([("ward", "7")])).unwrap_err();
+    /// assert_eq!(missing.kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn new<Kind: ?Sized, N: Into<String>>(
         inner: impl IntoMaterialsManager<Kind>,
         names: impl IntoIterator<Item = N>,

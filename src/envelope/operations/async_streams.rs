@@ -12,7 +12,27 @@ impl Envelope {
     /// [`Envelope::writer`]. The keyring is called on a blocking thread.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::writer`].
+    /// - The errors of [`Envelope::writer`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let context = EncryptionContext::from([("upload", "17")]);
+    /// let mut message = Vec::new();
+    /// let mut writer = envelope.async_writer(&mut message, &context).await?;
+    /// writer.write_all(b"any number of bytes").await?;
+    /// writer.shutdown().await?;
+    /// assert_eq!(envelope.decrypt(&message, &context)?, b"any number of bytes");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn async_writer<W: AsyncWrite + Unpin>(
         &self,
         inner: W,
@@ -26,7 +46,26 @@ impl Envelope {
     /// header. The keyring is called on a blocking thread.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::reader`].
+    /// - The errors of [`Envelope::reader`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let context = EncryptionContext::from([("upload", "17")]);
+    /// let message = envelope.encrypt(b"any number of bytes", &context)?;
+    /// let mut plaintext = Vec::new();
+    /// envelope.async_reader(&message[..], &context).await?.read_to_end(&mut plaintext).await?;
+    /// assert_eq!(plaintext, b"any number of bytes");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn async_reader<R: AsyncRead + Unpin>(
         &self,
         inner: R,
@@ -39,7 +78,7 @@ impl Envelope {
     /// [`Envelope::reader_with_reproduced_context`].
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::reader_with_reproduced_context`].
+    /// - The errors of [`Envelope::reader_with_reproduced_context`].
     pub async fn async_reader_with_reproduced_context<R: AsyncRead + Unpin>(
         &self,
         inner: R,

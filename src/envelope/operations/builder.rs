@@ -30,6 +30,23 @@ impl Envelope {
 }
 
 /// A builder for [`Envelope`].
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::{CommitmentPolicy, RawAesKeyring};
+/// use strongroom::message::{self, Limits};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let envelope = Envelope::builder(keyring)
+///     .commitment_policy(CommitmentPolicy::RequireEncryptAllowDecrypt)
+///     .limits(Limits::default().with_max_encrypted_data_keys(2))
+///     .frame_length(4_096)
+///     .build()?;
+/// let message = envelope.encrypt(&[7; 10_000], &EncryptionContext::new())?;
+/// assert_eq!(message::inspect(&message)?.frame_length(), Some(4_096));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct EnvelopeBuilder {
@@ -61,6 +78,24 @@ impl EnvelopeBuilder {
 
     /// Sets which messages must commit to their key. Default: all messages, on encryption and
     /// decryption.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{CommitmentPolicy, RawAesKeyring};
+    /// use strongroom::message::AlgorithmSuite;
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind, SecretBytes};
+    ///
+    /// let keyring = || RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32));
+    /// let builder = Envelope::builder(keyring()?).commitment_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt);
+    /// let old_style = builder.algorithm_suite(AlgorithmSuite::Aes256GcmHkdfSha256).build()?;
+    /// let message = old_style.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    ///
+    /// let refused = Envelope::new(keyring()?).decrypt(&message, &EncryptionContext::new()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::MessagePolicy);
+    /// let reader = Envelope::builder(keyring()?).commitment_policy(CommitmentPolicy::RequireEncryptAllowDecrypt).build()?;
+    /// assert_eq!(reader.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
         self.envelope.starter.config.commitment_policy = policy;
         self
@@ -68,6 +103,24 @@ impl EnvelopeBuilder {
 
     /// Sets how much of a signed message is released before its signature is verified. Default:
     /// nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{RawAesKeyring, SignaturePolicy};
+    /// use strongroom::message::AlgorithmSuite;
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind, SecretBytes};
+    ///
+    /// let keyring = || RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32));
+    /// let signed = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
+    /// let writer = Envelope::builder(keyring()?).algorithm_suite(signed).build()?;
+    /// let message = writer.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    ///
+    /// // By default, a signed message is decrypted in memory only.
+    /// assert_eq!(writer.reader(&message[..], &EncryptionContext::new()).unwrap_err().kind(), ErrorKind::MessagePolicy);
+    /// let streaming = Envelope::builder(keyring()?).signature_policy(SignaturePolicy::ReleaseBeforeVerification).build()?;
+    /// assert!(streaming.reader(&message[..], &EncryptionContext::new()).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn signature_policy(mut self, policy: SignaturePolicy) -> Self {
         self.envelope.starter.config.signature_policy = policy;
         self
@@ -120,6 +173,18 @@ impl EnvelopeBuilder {
     /// Sets the number of plaintext bytes that a thread processes at a time: 1 to 16,777,216. It is
     /// rounded down to whole frames, but to at least one. Default: 262,144. It only matters with
     /// several [`threads`](Self::threads).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).threads(2).chunk_size(1 << 20).build()?;
+    /// let message = envelope.encrypt(&vec![b'.'; 10 << 20], &EncryptionContext::new())?;
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?.len(), 10 << 20);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn chunk_size(mut self, bytes: usize) -> Self {
         self.envelope.starter.config.parallelism.chunk_size = bytes;
         self
@@ -189,6 +254,19 @@ impl EnvelopeBuilder {
     /// [`RawRsaKeyring::with_backend`](crate::envelope::RawRsaKeyring::with_backend), and
     /// [`RawEcdhKeyring::with_backend`](crate::envelope::RawEcdhKeyring::with_backend). A
     /// [`KmsKeyring`](crate::envelope::KmsKeyring) uses the backend of its `Kms`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::RUST_CRYPTO;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = || RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32));
+    /// let pure_rust = Envelope::builder(keyring()?).backend(RUST_CRYPTO).build()?;
+    /// let message = pure_rust.encrypt(b"the bytes are the same", &EncryptionContext::new())?;
+    /// assert!(Envelope::new(keyring()?).decrypt(&message, &EncryptionContext::new()).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.envelope.starter.config.backend = backend;
         self
@@ -201,6 +279,22 @@ impl EnvelopeBuilder {
     ///   is zero, over [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH),
     ///   or over the limit for frames; the number of threads or the chunk size is zero or too
     ///   large; the commitment policy does not allow the suite, or the suite is read-only.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::message::AlgorithmSuite;
+    /// use strongroom::{Envelope, ErrorKind, SecretBytes};
+    ///
+    /// let keyring = || RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32));
+    /// let refused = [
+    ///     Envelope::builder(keyring()?).frame_length(0).build(),
+    ///     Envelope::builder(keyring()?).threads(65).build(),
+    ///     Envelope::builder(keyring()?).algorithm_suite(AlgorithmSuite::Aes256GcmHkdfSha256).build(),
+    /// ];
+    /// assert!(refused.iter().all(|result| result.as_ref().is_err_and(|error| error.kind() == ErrorKind::Validation)));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn build(self) -> Result<Envelope> {
         let Starter { manager, config } = self.envelope.starter;
         Ok(Envelope { starter: Starter { manager, config: config.validated()? } })

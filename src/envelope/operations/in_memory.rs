@@ -16,6 +16,19 @@ impl Envelope {
     /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long, or has
     ///   a name that begins with [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX).
     /// - Any error of the keyring.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::KmsKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let envelope = Envelope::new(KmsKeyring::new(&kms, kms.create_key(Default::default())?.key_id())?);
+    /// let context = EncryptionContext::from([("file", "report.pdf")]);
+    /// let message = envelope.encrypt(b"any number of bytes", &context)?;
+    /// assert_eq!(envelope.decrypt(&message, &context)?, b"any number of bytes");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
         let mut message = Vec::new();
         self.encrypt_into(plaintext, context, &mut message)?;
@@ -26,7 +39,22 @@ impl Envelope {
     /// sixth of the time for large messages. After an error, the vector is empty.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::encrypt`].
+    /// - The errors of [`Envelope::encrypt`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let (mut message, mut plaintext) = (Vec::new(), Vec::new());
+    /// for record in ["one", "two", "three"] {
+    ///     envelope.encrypt_into(record.as_bytes(), &EncryptionContext::new(), &mut message)?;
+    ///     envelope.decrypt_into(&message, &EncryptionContext::new(), &mut plaintext)?;
+    ///     assert_eq!(plaintext, record.as_bytes());
+    /// }
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn encrypt_into(&self, plaintext: &[u8], context: &EncryptionContext, message: &mut Vec<u8>) -> Result<()> {
         let sealed = self.starter.begin_encrypt(context, Some(plaintext.len())).and_then(|sealer| {
             let length = sealer.message_length(plaintext.len()).ok_or(message::MessageError::TooManyFrames)?;
@@ -56,6 +84,25 @@ impl Envelope {
     ///   [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable),
     ///   [`ErrorKind::Audit`](crate::ErrorKind::Audit), or
     ///   [`ErrorKind::Store`](crate::ErrorKind::Store).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let written = EncryptionContext::from([("tenant", "42"), ("file", "report.pdf")]);
+    /// let message = envelope.encrypt(b"attack at dawn", &written)?;
+    ///
+    /// // Expect what you know. The message may have more pairs.
+    /// let expected = EncryptionContext::from([("tenant", "42")]);
+    /// assert_eq!(envelope.decrypt(&message, &expected)?, b"attack at dawn");
+    /// let other = envelope.decrypt(&message, &EncryptionContext::from([("tenant", "43")])).unwrap_err();
+    /// assert_eq!(other.kind(), ErrorKind::ContextMismatch);
+    /// let truncated = envelope.decrypt(&message[..100], &expected).unwrap_err();
+    /// assert_eq!(truncated.kind(), ErrorKind::InvalidMessage);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decrypt(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Vec<u8>> {
         Ok(self.decrypt_with_header(message, expect_context)?.plaintext)
     }
@@ -64,7 +111,20 @@ impl Envelope {
     /// the vector is empty. Returns the authenticated header.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::decrypt`].
+    /// - The errors of [`Envelope::decrypt`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::from([("tenant", "42")]))?;
+    /// let mut plaintext = Vec::new();
+    /// let header = envelope.decrypt_into(&message, &EncryptionContext::new(), &mut plaintext)?;
+    /// assert_eq!((plaintext.as_slice(), header.context().get("tenant")), (&b"attack at dawn"[..], Some("42")));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decrypt_into(
         &self,
         message: &[u8],
@@ -78,7 +138,7 @@ impl Envelope {
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_into`].
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::decrypt_with_reproduced_context`].
+    /// - The errors of [`Envelope::decrypt_with_reproduced_context`].
     ///
     /// # Examples
     /// ```
@@ -124,7 +184,20 @@ impl Envelope {
     /// wrapped data keys.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::decrypt`].
+    /// - The errors of [`Envelope::decrypt`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::from([("author", "alice")]))?;
+    /// let decrypted = envelope.decrypt_with_header(&message, &EncryptionContext::new())?;
+    /// assert_eq!(decrypted.header().context().get("author"), Some("alice")); // authenticated
+    /// assert_eq!(decrypted.into_plaintext(), b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decrypt_with_header(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Decrypted> {
         let mut plaintext = Vec::new();
         let header = self.decrypt_into(message, expect_context, &mut plaintext)?;
@@ -137,11 +210,29 @@ impl Envelope {
     /// others must be exactly the omitted pairs.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::decrypt`]. Missing, additional, or wrong pairs cause the
-    /// unwrapping of the data key to fail
-    /// ([`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped)). With a keyring
-    /// that does not bind the context, the verification of the header fails
-    /// ([`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage)).
+    /// - The errors of [`Envelope::decrypt`].
+    /// - [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if a pair is
+    ///   missing, additional, or wrong.
+    /// - [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) in the same case, if the
+    ///   keyring does not bind the context: the header cannot be verified.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, ErrorKind, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// assert_eq!(envelope.decrypt_with_reproduced_context(&letter, &patient)?, b"all is well");
+    /// let guessed = EncryptionContext::from([("patient", "Roe")]);
+    /// let refused = envelope.decrypt_with_reproduced_context(&letter, &guessed).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decrypt_with_reproduced_context(&self, message: &[u8], reproduced: &EncryptionContext) -> Result<Vec<u8>> {
         let mut plaintext = Vec::new();
         self.decrypt_into_with_reproduced_context(message, reproduced, &mut plaintext)?;
@@ -152,7 +243,7 @@ impl Envelope {
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_with_header`].
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::decrypt_with_reproduced_context`].
+    /// - The errors of [`Envelope::decrypt_with_reproduced_context`].
     pub fn decrypt_with_header_and_reproduced_context(
         &self,
         message: &[u8],
@@ -165,6 +256,19 @@ impl Envelope {
 }
 
 /// A decrypted message: its plaintext and its authenticated header.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::{Decrypted, RawAesKeyring};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::from([("tenant", "42")]))?;
+/// let decrypted: Decrypted = envelope.decrypt_with_header(&message, &EncryptionContext::new())?;
+/// assert_eq!(decrypted.plaintext(), b"attack at dawn");
+/// assert_eq!(decrypted.header().data_keys().len(), 1);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub struct Decrypted {
     plaintext: Vec<u8>,
     header: Header,

@@ -24,8 +24,8 @@ impl Envelope {
     /// the authentication key.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::reader`] and of reading, and those of [`Envelope::writer`]
-    /// and of writing.
+    /// - The errors of [`Envelope::reader`] and of reading, and those of [`Envelope::writer`] and
+    ///   of writing.
     ///
     /// # Examples
     /// ```
@@ -57,8 +57,8 @@ impl Envelope {
     /// and `to` determines which pairs its header omits.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::re_encrypt`] and, concerning the context, those of
-    /// [`Envelope::decrypt_with_reproduced_context`].
+    /// - The errors of [`Envelope::re_encrypt`] and, concerning the context, those of
+    ///   [`Envelope::decrypt_with_reproduced_context`].
     pub fn re_encrypt_with_reproduced_context<R: io::Read, W: io::Write>(
         &self,
         message: R,

@@ -17,6 +17,21 @@ impl Envelope {
     /// # Errors
     /// - The errors of [`Envelope::encrypt`].
     /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the header cannot be written.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Write;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let context = EncryptionContext::from([("file", "report.pdf")]);
+    /// let mut writer = envelope.writer(Vec::new(), &context)?; // or a `File`, a socket
+    /// writer.write_all(b"any number of bytes")?;
+    /// let message = writer.finish()?;
+    /// assert_eq!(envelope.decrypt(&message, &context)?, b"any number of bytes");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn writer<W: io::Write>(&self, inner: W, context: &EncryptionContext) -> Result<EnvelopeWriter<W>> {
         EnvelopeWriter::start(inner, self.starter.begin_encrypt(context, None)?)
     }
@@ -31,6 +46,26 @@ impl Envelope {
     /// # Errors
     /// - The errors of [`Envelope::decrypt`] that concern the header.
     /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner` cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Read;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let context = EncryptionContext::from([("file", "report.pdf")]);
+    /// let message = envelope.encrypt(b"any number of bytes", &context)?;
+    ///
+    /// let mut plaintext = Vec::new();
+    /// envelope.reader(&message[..], &context)?.read_to_end(&mut plaintext)?;
+    /// assert_eq!(plaintext, b"any number of bytes");
+    ///
+    /// // A truncated message ends in an error: what was read before it must be discarded.
+    /// let mut reader = envelope.reader(&message[..message.len() - 1], &context)?;
+    /// assert!(reader.read_to_end(&mut plaintext).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
         EnvelopeReader::start(inner, &self.starter, KnownContext::Expected(expect_context))
     }
@@ -41,6 +76,24 @@ impl Envelope {
     /// # Errors
     /// - The errors of [`Envelope::decrypt_with_reproduced_context`] that concern the header.
     /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner` cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Read;
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// let mut plaintext = Vec::new();
+    /// envelope.reader_with_reproduced_context(&letter[..], &patient)?.read_to_end(&mut plaintext)?;
+    /// assert_eq!(plaintext, b"all is well");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader_with_reproduced_context<R: io::Read>(
         &self,
         inner: R,
@@ -53,13 +106,44 @@ impl Envelope {
     /// caller.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::encrypt`].
+    /// - The errors of [`Envelope::encrypt`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let (mut encryptor, mut message) = (envelope.encryptor(&EncryptionContext::new())?, Vec::new());
+    /// for part in ["attack ", "at ", "dawn"] {
+    ///     encryptor.update(part.as_bytes(), &mut message)?;
+    /// }
+    /// encryptor.finish(&mut message)?;
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn encryptor(&self, context: &EncryptionContext) -> Result<EnvelopeEncryptor> {
         Ok(EnvelopeEncryptor::new(self.starter.begin_encrypt(context, None)?))
     }
 
     /// Starts reading a message whose bytes are pushed in and whose plaintext is appended to
     /// vectors of the caller. Errors that concern the header are reported once it is complete.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// let (mut decryptor, mut plaintext) = (envelope.decryptor(&EncryptionContext::new()), Vec::new());
+    /// for part in message.chunks(64) {
+    ///     decryptor.update(part, &mut plaintext)?;
+    /// }
+    /// decryptor.finish(&mut plaintext)?; // without this call, the message may be truncated
+    /// assert_eq!(plaintext, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decryptor(&self, expect_context: &EncryptionContext) -> EnvelopeDecryptor {
         EnvelopeDecryptor::new(&self.starter, KnownContext::Expected(expect_context))
     }
@@ -80,6 +164,23 @@ impl Envelope {
     ///   because its signature can be verified only after reading the complete message.
     /// - [`InvalidMessage`](crate::ErrorKind::InvalidMessage) if the body of the message is not
     ///   framed.
+    ///
+    /// # Examples
+    /// Reading the last kilobyte of a large object:
+    /// ```
+    /// use std::io::{Cursor, Read, Seek, SeekFrom};
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(&[b'.'; 1_000_000], &EncryptionContext::new())?;
+    /// let mut reader = envelope.random_access_reader(Cursor::new(&message), &EncryptionContext::new())?;
+    /// reader.seek(SeekFrom::End(-1_024))?;
+    /// let mut end = Vec::new();
+    /// reader.read_to_end(&mut end)?;
+    /// assert_eq!(end, [b'.'; 1_024]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn random_access_reader<R: io::Read + io::Seek>(
         &self,
         inner: R,
@@ -92,8 +193,8 @@ impl Envelope {
     /// [`Envelope::decrypt_with_reproduced_context`].
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::random_access_reader`] and, concerning the context, those
-    /// of [`Envelope::decrypt_with_reproduced_context`].
+    /// - The errors of [`Envelope::random_access_reader`] and, concerning the context, those of
+    ///   [`Envelope::decrypt_with_reproduced_context`].
     pub fn random_access_reader_with_reproduced_context<R: io::Read + io::Seek>(
         &self,
         inner: R,

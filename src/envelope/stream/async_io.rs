@@ -215,6 +215,25 @@ impl<W> fmt::Debug for AsyncEnvelopeWriter<W> {
 /// Created by [`Envelope::async_reader`](crate::Envelope::async_reader). Work on 64 KiB or more
 /// runs on a blocking thread. Calls can be cancelled and repeated. Errors of the message are final;
 /// errors of the inner reader are passed through.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+/// use tokio::io::AsyncReadExt;
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let message = envelope.encrypt(&[b'.'; 200_000], &EncryptionContext::from([("tenant", "42")]))?;
+/// let mut reader = envelope.async_reader(&message[..], &EncryptionContext::new()).await?;
+/// assert_eq!(reader.header().context().get("tenant"), Some("42"));
+/// let mut plaintext = Vec::new();
+/// assert_eq!(reader.read_to_end(&mut plaintext).await?, 200_000);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct AsyncEnvelopeReader<R> {
     inner: R,
     header: Header,

@@ -99,7 +99,23 @@ impl EnvelopeDecryptor {
     /// to `plaintext`.
     ///
     /// # Errors
-    /// Returns the errors of [`Envelope::reader`](crate::Envelope::reader) and of reading from it.
+    /// - The errors of [`Envelope::reader`](crate::Envelope::reader) and of reading from it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::builder(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let envelope = envelope.frame_length(4).build()?;
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// let (mut decryptor, mut plaintext) = (envelope.decryptor(&EncryptionContext::new()), Vec::new());
+    /// decryptor.update(&message, &mut plaintext)?;
+    /// assert_eq!(plaintext, b"attack at da"); // the last frame is released by `finish`
+    /// decryptor.finish(&mut plaintext)?;
+    /// assert_eq!(plaintext, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn update(&mut self, message: &[u8], plaintext: &mut Vec<u8>) -> Result<()> {
         let result = match self.state {
             State::Failed => Err(failed_before()),

@@ -65,7 +65,7 @@ impl EnvelopeEncryptor {
     /// Appends the end of the message.
     ///
     /// # Errors
-    /// Returns the errors of [`EnvelopeEncryptor::update`].
+    /// - The errors of [`EnvelopeEncryptor::update`].
     pub fn finish(mut self, message: &mut Vec<u8>) -> Result<()> {
         let sealer = self.start(message)?;
         let start = message.len();

@@ -51,6 +51,21 @@ impl<W: io::Write> EnvelopeWriter<W> {
     ///
     /// # Errors
     /// - [`ErrorKind::Io`] if writing fails, or if an earlier call failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Write;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let mut message = Vec::new();
+    /// let mut writer = envelope.writer(&mut message, &EncryptionContext::new())?;
+    /// writer.write_all(b"attack at dawn")?;
+    /// drop(writer); // forgotten
+    /// assert!(envelope.decrypt(&message, &EncryptionContext::new()).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn finish(mut self) -> Result<W> {
         let sealer = self.sealer.take().ok_or_else(failed_before)?;
         let output = room(&mut self.output, sealer.finish_length());
