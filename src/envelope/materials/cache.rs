@@ -88,7 +88,7 @@ impl DataKeyCache {
     /// let cache = DataKeyCache::new(100)?;
     /// let keyring = DefaultMaterialsManager::new(KmsKeyring::new(&kms, key)?);
     /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(3_600)).cache(&cache).build()?;
-    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let envelope = Envelope::new(manager);
     /// let none = EncryptionContext::new();
     /// envelope.encrypt(b"one", &none)?;
     ///
@@ -185,7 +185,7 @@ impl fmt::Debug for DataKeyCache {
 /// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
 /// let cache = DataKeyCache::new(1)?; // too small for two contexts
 /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).cache(&cache).build()?;
-/// let envelope = Envelope::with_materials_manager(manager);
+/// let envelope = Envelope::new(manager);
 /// for tenant in ["42", "43", "42"] {
 ///     envelope.encrypt(b"data", &EncryptionContext::from([("tenant", tenant)]))?;
 /// }

@@ -277,7 +277,7 @@ impl Partition {
 ///     .cache(&cache)
 ///     .clock(Arc::clone(&clock))
 ///     .build()?;
-/// let envelope = Envelope::with_materials_manager(manager);
+/// let envelope = Envelope::new(manager);
 /// envelope.encrypt(b"one", &EncryptionContext::new())?;
 /// clock.advance_days(1);
 /// envelope.encrypt(b"two", &EncryptionContext::new())?;
@@ -307,7 +307,7 @@ impl CachingMaterialsManagerBuilder {
     /// let keyring = DefaultMaterialsManager::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
     /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).max_messages(2).build()?;
     /// let cache = manager.cache().clone();
-    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let envelope = Envelope::new(manager);
     /// for _ in 0..4 {
     ///     envelope.encrypt(b"data", &EncryptionContext::new())?;
     /// }

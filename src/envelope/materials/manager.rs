@@ -50,7 +50,7 @@ use crate::message::EncryptedDataKey;
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
 /// let counting = Arc::new(Counting { inner: DefaultMaterialsManager::new(keyring), written: AtomicU64::new(0) });
-/// let envelope = Envelope::with_materials_manager(Arc::clone(&counting));
+/// let envelope = Envelope::new(Arc::clone(&counting));
 /// envelope.encrypt(b"one", &EncryptionContext::new())?;
 /// assert_eq!(counting.written.load(Ordering::Relaxed), 1);
 /// # Ok::<(), strongroom::Error>(())
