@@ -14,7 +14,7 @@
 //! | in your own service or chip | your own [`KeyMaterialProvider`] | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
 //!
 //! With the feature `conformance`, the suite in `provider::conformance` tests your own provider. The
-//! page [custom components](crate::manual::own_parts) of the manual describes the contracts.
+//! page [custom components](crate::manual::custom_parts) of the manual describes the contracts.
 //!
 //! # Examples
 //! ```
