@@ -1,13 +1,131 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-// The README links to files. Here the first definition of a link takes precedence, so they point to
-// modules instead.
-//! [concepts]: crate::manual::concepts
-//! [longer start]: crate::manual::quickstart
-//! [default with its reason]: crate::manual::defaults
-//! [different from AWS KMS]: crate::manual::differences
-//! [threat model]: crate::manual::threat_model
-#![doc = include_str!("../README.md")]
+//! An embeddable KMS and envelope-encryption library: the key model of a cloud KMS and the message
+//! format of the AWS Encryption SDK, inside your own process.
+//!
+//! - [What is in it](#what-is-in-it)
+//! - [Encrypt a value](#encrypt-a-value)
+//! - [Encrypt a file](#encrypt-a-file)
+//! - [Keep the keys](#keep-the-keys)
+//! - [Errors](#errors)
+//! - [Cargo features](#cargo-features)
+//! - [Where to read on](#where-to-read-on)
+//!
+//! # What is in it
+//!
+//! ```text
+//!  your program ──▶ Envelope ──▶ message   the AWS Encryption SDK format: header, wrapped keys, authenticated frames
+//!                      │
+//!                   Keyring  ──▶ RawAesKeyring   a 32-byte key that you keep yourself
+//!                      │
+//!                   KmsKeyring
+//!                      ▼
+//!                     Kms    ──▶ policy, key state and usage, audit: one pipeline for every operation
+//!                      │
+//!         ┌────────────┼──────────────┐
+//!     provider        seal          store
+//!   generates and   protects all   stores bytes, each
+//!   uses material   stored data    change atomically
+//! ```
+//!
+//! | module | contains |
+//! |---|---|
+//! | this page | [`Kms`], [`Envelope`], and what all components share |
+//! | [`request`] | requests and responses of the operations of [`Kms`], named as in AWS KMS |
+//! | [`key`], [`algorithm`] | specs, usages, states, IDs and ARNs of keys; algorithms |
+//! | [`identity`], [`policy`] | accounts and principals; who may do what |
+//! | [`envelope`], [`message`] | keyrings, materials managers, streams; the message format |
+//! | [`audit`] | the audit trail and its verification |
+//! | [`store`], [`seal`], [`maintenance`], [`export`] | durable stores, root keys, upkeep, moving keys |
+//! | [`provider`], [`crypto`] | where key material is, and what computes with it |
+//! | [`manual`] | everything that is not about a single item |
+//!
+//! # Encrypt a value
+//!
+//! [`Kms::encrypt`] encrypts up to 4,096 bytes with a key that never leaves the `Kms`. The context is
+//! not secret; decryption requires the same one.
+//!
+//! ```
+//! use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
+//! use strongroom::{EncryptionContext, ErrorKind, Kms};
+//!
+//! let kms = Kms::in_memory()?;
+//! kms.create_key(CreateKeyRequest::default().alias("alias/invoices"))?;
+//!
+//! let context = EncryptionContext::from([("invoice", "2026-17")]);
+//! let encrypted = kms.encrypt(EncryptRequest::new("alias/invoices", b"IBAN").context(&context))?;
+//! let decrypted = kms.decrypt(DecryptRequest::new(&encrypted.ciphertext_blob).context(&context))?;
+//! assert_eq!(decrypted.plaintext.expose_secret(), b"IBAN");
+//!
+//! let other = EncryptionContext::from([("invoice", "2026-18")]);
+//! let refused = kms.decrypt(DecryptRequest::new(&encrypted.ciphertext_blob).context(&other));
+//! assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidCiphertext);
+//! # Ok::<(), strongroom::Error>(())
+//! ```
+//!
+//! # Encrypt a file
+//!
+//! [`Envelope`] encrypts messages of any length: a data key encrypts the message, and a [keyring]
+//! wraps the data key. Implementations of the AWS Encryption SDK in other languages can read them.
+//!
+//! ```
+//! use std::io::{Read, Write};
+//!
+//! use strongroom::envelope::KmsKeyring;
+//! use strongroom::request::CreateKeyRequest;
+//! use strongroom::{EncryptionContext, Envelope, Kms};
+//!
+//! let kms = Kms::in_memory()?;
+//! kms.create_key(CreateKeyRequest::default().alias("alias/backup"))?;
+//! let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/backup")?);
+//! let context = EncryptionContext::from([("host", "db-1")]);
+//!
+//! let mut writer = envelope.writer(Vec::new(), &context)?;
+//! writer.write_all(b"a large file, piece by piece")?;
+//! let message = writer.finish()?;
+//!
+//! let mut plaintext = String::new();
+//! envelope.reader(&message[..], &context)?.read_to_string(&mut plaintext)?;
+//! assert_eq!(plaintext, "a large file, piece by piece");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Keep the keys
+//!
+//! [`Kms::in_memory`] loses its keys with the process. `Kms::open` (feature `sqlite`) keeps them in a
+//! file, sealed under a root key that you store elsewhere: the page [`manual::persistence`] has the
+//! example, and describes which failures and modifications such a store survives.
+//!
+//! # Errors
+//!
+//! Every function returns [`Error`], with an [`ErrorKind`] that corresponds to an exception of AWS KMS
+//! and a text that states what failed, why, and what to do. Errors and `Debug` output contain neither
+//! key bytes nor plaintext. Wrong input is an error, never a panic and never a wrong plaintext.
+//!
+//! # Cargo features
+//!
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `aws-lc-rs` | yes | AES-GCM in assembly, about three times as fast; needs a C compiler |
+//! | `sqlite` | yes | the durable store, with SQLite built in; needs a C compiler |
+//! | `tokio` | no | messages through `AsyncRead` and `AsyncWrite` |
+//! | `tracing` | no | the audit trail as events, and operations as spans, of the `tracing` crate |
+//! | `passphrase` | no | root keys from a passphrase, and exports under one (Argon2id) |
+//! | `pkcs11` | no | keys in HSMs, through the PKCS#11 module of their vendor |
+//! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
+//!
+//! Features only add: enabling one never changes the results of existing APIs.
+//!
+//! # Where to read on
+//!
+//! The [`manual`] starts with a [quickstart](manual::quickstart) and a [cookbook](manual::cookbook),
+//! and has pages for tasks ([columns](manual::columns), [streams](manual::envelopes),
+//! [tenants](manual::tenants), [async programs](manual::async_programs)), for
+//! [operation](manual::operating), and for [concepts](manual::concepts) and their
+//! [differences](manual::differences) from AWS KMS. The [threat model](manual::threat_model) describes
+//! what strongroom does not protect against.
+//!
+//! [keyring]: crate::envelope::Keyring
 
 // L0: foundations
 mod clock;
@@ -104,3 +222,8 @@ pub mod export {
         ApplyDeletionsReport, ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES,
     };
 }
+
+/// Tests the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -86,6 +86,36 @@ fn every_test_that_holds_a_promise_exists() {
 }
 
 #[test]
+fn links_to_files_in_the_documents_lead_somewhere() {
+    let mut checked = 0;
+    for document in ["README.md", "CONTRIBUTING.md", "RELEASING.md", "CHANGELOG.md", "benches/peers/results.md"] {
+        let text = read(document);
+        let folder = Path::new(document).parent().expect("the path of a file");
+        for target in text.split("](").skip(1).map(|rest| rest.split(')').next().expect("a split has a part")) {
+            if target.starts_with("https://") || target.starts_with('#') {
+                continue;
+            }
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(target);
+            assert!(path.exists(), "{document} links to {target}, which does not exist");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "the links were not read: {checked}");
+}
+
+#[test]
+fn the_readme_stays_short_and_names_the_minimum_rust_version() {
+    let readme = read("README.md");
+    let words = readme.replace('|', " ").split_whitespace().count();
+    assert!(words <= 1_300, "README.md has {words} words: move some to the manual");
+    let manual = readme.lines().position(|line| line.contains("(src/manual/")).expect("links to the manual");
+    assert!(manual < 60, "the first link to the manual is in line {}", manual + 1);
+    let manifest = read("Cargo.toml");
+    let stated = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).expect("a rust-version");
+    assert!(readme.contains(&format!("Rust {}", stated.trim_matches('"'))), "README.md must name Rust {stated}");
+}
+
+#[test]
 fn tests_of_an_area_import_from_it_and_from_support_only() {
     let mut areas = BTreeSet::new();
     for file in files_under("tests/it") {
