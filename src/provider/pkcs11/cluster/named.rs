@@ -188,10 +188,10 @@ impl Pkcs11Cluster {
             return None;
         }
         let text = format!(
-            "cannot wrap under the key: {0} alone holds it. If its generation was interrupted and the key was \
-             never used, remove the object with the CKA_ID {1} from {0} and generate the key again. If the other \
-             members were replaced, move the root key of the store to a key that several members hold, using a \
-             cluster that lists only {0}",
+            "cannot wrap under the key, because {0} alone holds it: if its generation was interrupted and the key \
+             was never used, remove the object with the CKA_ID {1} from {0} and generate the key again; if the \
+             other members were replaced, move the root key of the store to a key that several members hold, using \
+             a cluster that lists only {0}",
             holder.name,
             id_text(id)
         );
