@@ -133,6 +133,7 @@ mod codec;
 mod error;
 mod fork_guard;
 mod lock;
+pub mod metrics;
 mod private_file;
 mod secret;
 mod shard;

@@ -43,24 +43,35 @@ pub enum Action {
     Authority(&'static str),
 }
 
+impl Action {
+    /// Returns a constant name for metrics and spans. It differs from the `Display` text only for
+    /// the methods of the authority, such as `run_maintenance`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Call(operation) => operation.api_name(),
+            Self::RotateKey => "RotateKey",
+            Self::DeleteExpiredKeyMaterial => "DeleteExpiredKeyMaterial",
+            Self::DeleteKey => "DeleteKey",
+            Self::CreateServiceKey => "CreateKey",
+            Self::PutIdentityPolicy => "PutIdentityPolicy",
+            Self::GetIdentityPolicy => "GetIdentityPolicy",
+            Self::ListIdentityPolicies => "ListIdentityPolicies",
+            Self::DeleteIdentityPolicy => "DeleteIdentityPolicy",
+            Self::ExportKey => "ExportKey",
+            Self::ImportKeys => "ImportKeys",
+            Self::Authority(method) => method,
+        }
+    }
+}
+
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Call(operation) => f.write_str(operation.api_name()),
-            Self::RotateKey => f.write_str("RotateKey"),
-            Self::DeleteExpiredKeyMaterial => f.write_str("DeleteExpiredKeyMaterial"),
-            Self::DeleteKey => f.write_str("DeleteKey"),
-            Self::CreateServiceKey => f.write_str("CreateKey"),
-            Self::PutIdentityPolicy => f.write_str("PutIdentityPolicy"),
-            Self::GetIdentityPolicy => f.write_str("GetIdentityPolicy"),
-            Self::ListIdentityPolicies => f.write_str("ListIdentityPolicies"),
-            Self::DeleteIdentityPolicy => f.write_str("DeleteIdentityPolicy"),
-            Self::ExportKey => f.write_str("ExportKey"),
-            Self::ImportKeys => f.write_str("ImportKeys"),
             Self::Authority(method) => method.split('_').try_for_each(|word| {
                 let (first, rest) = word.split_at(word.len().min(1));
                 write!(f, "{}{rest}", first.to_ascii_uppercase())
             }),
+            other => f.write_str(other.name()),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::crypto::{CryptoBackend, DigestAlgorithm, DigestValue};
 use crate::envelope::policy::CommitmentPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey, KeyDerivation};
+use crate::metrics::{CacheName, Lookup, Metrics, Recorder};
 use crate::secret::SecretBytes;
 
 /// The largest allowed number of messages per data key.
@@ -72,6 +73,7 @@ pub struct CachingMaterialsManager {
     partition: Partition,
     terms: Terms,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
 }
 
 impl CachingMaterialsManager {
@@ -87,6 +89,7 @@ impl CachingMaterialsManager {
             partition: None,
             terms: Terms { max_age, max_messages: DEFAULT_MAX_MESSAGES, max_bytes: MAX_BYTES },
             clock: Arc::new(SystemClock),
+            metrics: Metrics::default(),
         }
     }
 
@@ -106,6 +109,23 @@ impl CachingMaterialsManager {
     /// ```
     pub const fn cache(&self) -> &DataKeyCache {
         &self.cache
+    }
+
+    /// Looks an entry up, and counts the lookup.
+    fn enter(&self, id: DigestValue, bytes: u64, terms: &Terms) -> Result<Entrance> {
+        let entrance = self.cache.enter(id, bytes, terms, &*self.clock)?;
+        let lookup = match &entrance {
+            Entrance::Hit(_) => Lookup::Hit,
+            Entrance::Fetch(_) => Lookup::Miss,
+            Entrance::Reentered => Lookup::Bypass,
+        };
+        self.metrics.count_lookup(CacheName::DataKeys, lookup);
+        Ok(entrance)
+    }
+
+    fn note_bypass(&self) {
+        self.cache.note_bypass();
+        self.metrics.count_lookup(CacheName::DataKeys, Lookup::Bypass);
     }
 
     /// Returns the number of bytes of a message to be written, if it can share its data key.
@@ -150,14 +170,14 @@ impl MaterialsManager for CachingMaterialsManager {
         // there.
         materials.forget_plaintext_length();
         let Some(length) = length else {
-            self.cache.note_bypass();
+            self.note_bypass();
             return self.inner.on_encrypt(materials);
         };
         let parts: Vec<&[u8]> =
             [materials.canonical_context()].into_iter().chain(materials.required_names().map(str::as_bytes)).collect();
         let id =
             self.identity(materials.backend(), b"encrypt", (materials.suite(), materials.commitment_policy()), &parts);
-        let fetch = match self.cache.enter(id, length, &self.terms, &*self.clock)? {
+        let fetch = match self.enter(id, length, &self.terms)? {
             Entrance::Hit(key) => {
                 materials.set_data_key(SecretBytes::copy_from_slice(key.data_key.expose_secret()))?;
                 key.encrypted_data_keys.iter().try_for_each(|data_key| materials.push(data_key.clone()))?;
@@ -183,7 +203,7 @@ impl MaterialsManager for CachingMaterialsManager {
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         materials.expect_no_data_key()?;
         if !derives(materials.suite()) {
-            self.cache.note_bypass();
+            self.note_bypass();
             return self.inner.on_decrypt(materials, data_keys);
         }
         let wrapped =
@@ -199,7 +219,7 @@ impl MaterialsManager for CachingMaterialsManager {
         let id =
             self.identity(materials.backend(), b"decrypt", (materials.suite(), materials.commitment_policy()), &parts);
         let terms = Terms { max_messages: u64::MAX, max_bytes: u64::MAX, ..self.terms };
-        let fetch = match self.cache.enter(id, 0, &terms, &*self.clock)? {
+        let fetch = match self.enter(id, 0, &terms)? {
             Entrance::Hit(key) => {
                 return materials.set_data_key(SecretBytes::copy_from_slice(key.data_key.expose_secret()));
             }
@@ -292,6 +312,7 @@ pub struct CachingMaterialsManagerBuilder {
     partition: Option<String>,
     terms: Terms,
     clock: Arc<dyn Clock>,
+    metrics: Metrics,
 }
 
 impl CachingMaterialsManagerBuilder {
@@ -346,6 +367,13 @@ impl CachingMaterialsManagerBuilder {
         self
     }
 
+    /// Sets the recorder of hits, misses and bypasses of the cache by this manager: see
+    /// [`Recorder`](crate::metrics::Recorder). Default: none.
+    pub fn metrics(mut self, recorder: impl Recorder + 'static) -> Self {
+        self.metrics = Metrics::new(Arc::new(recorder));
+        self
+    }
+
     /// Creates the manager.
     ///
     /// # Errors
@@ -390,7 +418,14 @@ impl CachingMaterialsManagerBuilder {
             }
         };
         let cache = self.cache.unwrap_or_default();
-        Ok(CachingMaterialsManager { inner: self.inner, cache, partition, terms: self.terms, clock: self.clock })
+        Ok(CachingMaterialsManager {
+            inner: self.inner,
+            cache,
+            partition,
+            terms: self.terms,
+            clock: self.clock,
+            metrics: self.metrics,
+        })
     }
 }
 

@@ -24,6 +24,7 @@ use crate::kms::engine::wrapping_keys::WrappingKeys;
 use crate::kms::pipeline::service_key::SERVICES;
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::trusted_time::{DEFAULT_TOLERANCE, TrustedClock, check_tolerance};
+use crate::metrics::{Metrics, Recorder};
 use crate::policy::Policy;
 use crate::provider::{CryptoUserCredential, HsmCluster, ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
@@ -76,6 +77,7 @@ impl Kms {
 /// | providers | software keys, generated or imported; [`KmsBuilder::provider`] adds more |
 /// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
 /// | audit | the latest events in memory |
+/// | metrics | none |
 /// | clock | the system's |
 /// | clock tolerance | 26 hours |
 /// | backend | the fastest parts compiled in |
@@ -90,6 +92,7 @@ pub struct KmsBuilder {
     providers: Vec<Arc<dyn KeyMaterialProvider>>,
     policy: Option<Arc<dyn Policy>>,
     audit: Option<Arc<dyn AuditSink>>,
+    metrics: Metrics,
     clock: Option<Arc<dyn Clock>>,
     clock_tolerance: Option<Duration>,
     backend: CryptoBackend,
@@ -156,6 +159,16 @@ impl KmsBuilder {
     /// Sets the sink for the audit trail. Keep an `Arc` of a [`MemoryTrail`] to read it.
     pub fn audit(mut self, sink: impl AuditSink + 'static) -> Self {
         self.audit = Some(Arc::new(sink));
+        self
+    }
+
+    /// Sets the recorder of metrics, such as the number and duration of operations, cache hits, and
+    /// overdue rotations. See [`Recorder`] for the list. The default is none, which costs nothing.
+    ///
+    /// # Examples
+    /// [`metrics`](crate::metrics) has an example of a recorder.
+    pub fn metrics(mut self, recorder: impl Recorder + 'static) -> Self {
+        self.metrics = Metrics::new(Arc::new(recorder));
         self
     }
 
@@ -265,8 +278,14 @@ impl KmsBuilder {
                 (store, RootKey::generate())
             }
         };
-        let registry =
-            Registry::new((store, root), self.anchor, &self.backend, self.locality, self.limits.cached_keys)?;
+        let registry = Registry::new(
+            (store, root),
+            self.anchor,
+            &self.backend,
+            self.locality,
+            self.limits.cached_keys,
+            self.metrics,
+        )?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let time = TrustedClock::open(&registry, clock, tolerance)?;
         let sink = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));

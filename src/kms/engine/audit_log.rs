@@ -12,12 +12,14 @@ use crate::kms::storage::edit::Edit;
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::retry::commit_with_retry;
 use crate::kms::storage::sealed::is_committed;
+use crate::metrics::{FAILURE, Metric, Metrics, SUCCESS};
 use crate::store::{CommitError, Revision};
 
 /// The sink of audit events, and the record of its chain in the store if it has one.
 pub(in crate::kms) struct AuditLog {
     sink: Arc<dyn AuditSink>,
     chain: Option<ChainRecord>,
+    metrics: Metrics,
 }
 
 impl AuditLog {
@@ -28,12 +30,16 @@ impl AuditLog {
         backend: &CryptoBackend,
     ) -> Result<Self> {
         let chain = ChainRecord::attach(&*sink, registry, backend)?;
-        Ok(Self { sink, chain })
+        Ok(Self { sink, chain, metrics: registry.metrics().clone() })
     }
 
     /// Writes an event.
     pub(in crate::kms) fn record(&self, event: AuditEvent) -> Result<()> {
-        self.sink.record(event)
+        let started = self.metrics.start();
+        let written = self.sink.record(event);
+        self.metrics.record_since(Metric::AuditWriteDuration, &[], started);
+        self.metrics.count_result(Metric::AuditWrites, if written.is_ok() { SUCCESS } else { FAILURE });
+        written
     }
 
     /// Commits the edits of a change together with the state of the chain in which the change was

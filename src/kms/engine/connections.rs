@@ -13,7 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId};
 use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
 use crate::lock::{Mutex, MutexGuard};
-use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use crate::provider::{
+    ClusterMember, ConnectionFailure, CryptoUserCredential, FixedCredential, HsmCluster, MemberState,
+};
 use crate::secret::SecretBytes;
 
 /// Minimum delay before an automatic reconnection attempt after a failure.
@@ -52,6 +54,16 @@ impl Hsms {
             connection.credential = Some(credential);
         }
         Ok(Self { connections })
+    }
+
+    /// Returns `true` if the builder was given no cluster.
+    pub(in crate::kms) fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// Returns the members of all clusters, as last observed.
+    pub(in crate::kms) fn members(&self) -> Vec<ClusterMember> {
+        self.connections.values().flat_map(|connection| connection.cluster.members()).collect()
     }
 
     pub(in crate::kms) fn get(&self, id: &ClusterId) -> Option<&Connection> {

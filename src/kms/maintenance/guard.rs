@@ -58,10 +58,6 @@ impl Kms {
         interval: Duration,
         mut report: impl FnMut(Result<MaintenanceReport>) + Send + 'static,
     ) -> Result<MaintenanceGuard> {
-        self.authority_call("maintain_every", |_| match interval.is_zero() {
-            true => Err(Error::new(ErrorKind::Validation, "the maintenance interval must not be zero")),
-            false => Ok(()),
-        })?;
         let signal = Arc::new(Signal::default());
         let (kms, stop) = (self.clone(), Arc::clone(&signal));
         let run = move || {
@@ -72,8 +68,11 @@ impl Kms {
                 }
             }
         };
-        let spawned = thread::Builder::new().name("strongroom maintenance".to_owned()).spawn(run);
         let thread = self.authority_call("maintain_every", |_| {
+            if interval.is_zero() {
+                return Err(Error::new(ErrorKind::Validation, "the maintenance interval must not be zero"));
+            }
+            let spawned = thread::Builder::new().name("strongroom maintenance".to_owned()).spawn(run);
             let text = "cannot spawn the maintenance thread";
             spawned.map_err(|error| Error::new(ErrorKind::Internal, text).with_source(error))
         })?;

@@ -1,6 +1,7 @@
 //! Due work and whole-store checks: sweeps, due changes, root key rotation, and verification.
 
 pub(super) mod audit_trail;
+mod census;
 pub(super) mod destruction;
 pub(super) mod due;
 pub(super) mod guard;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::census::{KeyCensus, report_run};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyArn;
@@ -70,7 +71,11 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn run_maintenance(&self) -> Result<MaintenanceReport> {
-        self.authority_call("run_maintenance", |_| self.sweep())
+        self.authority_call("run_maintenance", |_| {
+            let run = self.sweep();
+            report_run(&self.core, &run);
+            run
+        })
     }
 
     fn sweep(&self) -> Result<MaintenanceReport> {
@@ -151,10 +156,11 @@ impl Kms {
 
     /// Performs the due work of each key. Nothing is destroyed without a trusted clock.
     fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
-        let mut after = None;
+        let (mut after, mut census) = (None, KeyCensus::default());
         loop {
             let page = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
             if page.last.is_none() {
+                census.report(self.core.registry.metrics());
                 return Ok(());
             }
             after = page.last;
@@ -174,12 +180,16 @@ impl Kms {
                 } else if record.is_rotation_due(now) {
                     (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
                 } else {
+                    census.count(&self.core, &record, now);
                     continue;
                 };
                 match done {
                     Ok(true) => list.push(arn),
                     Ok(false) => {}
                     Err(error) => report.failed.push((arn, error)),
+                }
+                if let Ok(Some(key)) = self.core.registry.key(account, key_id) {
+                    census.count(&self.core, &key.record, now);
                 }
             }
         }

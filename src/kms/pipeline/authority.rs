@@ -4,7 +4,7 @@
 use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::change::CallContext;
+use crate::kms::pipeline::change::{CallContext, write_outcome};
 
 impl Kms {
     /// Rejects a narrowed handle and records the rejection in the audit log.
@@ -32,9 +32,13 @@ impl Kms {
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
         self.check_authority(what)?;
-        let mut call_context = CallContext::new(self.authority_event(what));
+        let event = self.authority_event(what);
+        let observation = self.core.observe(event.action);
+        let mut call_context = CallContext::new(event);
         // Changes have separate events. Any other commit is a preparation, even if a later step
         // failed.
-        run(&mut call_context).or_else(|error| self.recorded(call_context.event, |_| Err(error)))
+        let result = run(&mut call_context)
+            .or_else(|error| write_outcome(&self.core, CallContext::new(call_context.event), Err(error)));
+        observation.finish(result)
     }
 }

@@ -15,6 +15,7 @@ use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::cache::Cached;
 use crate::kms::storage::loaded_key::LoadedKey;
+use crate::metrics::{Label, Metric};
 use crate::policy::{
     AttachedPolicies, Decision, KeyFacts, PolicyDocument, PolicyEvaluation, PolicyRequest, RequestParameter, evaluate,
 };
@@ -205,7 +206,11 @@ impl Kms {
         self.account() == AccountId::SERVICES
     }
 
+    /// Returns the error of a request that a policy denies, and counts it. The caller of the
+    /// operation may get another error, which does not reveal that the key exists.
     fn denied(&self, operation: Operation, resource: Option<&dyn fmt::Display>) -> Error {
+        let label = Label::new("operation", operation.api_name());
+        self.core.registry.metrics().count(Metric::AuthorizationDenials, &[label]);
         let resource = resource.map_or_else(|| "*".to_owned(), ToString::to_string);
         let text = format!("{} is not authorized to perform kms:{operation} on {resource}", self.principal);
         Error::new(ErrorKind::AccessDenied, text)

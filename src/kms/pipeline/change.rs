@@ -12,7 +12,7 @@ use crate::identity::AccountId;
 use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::core::Core;
 use crate::kms::storage::edit::Edit;
-use crate::kms::storage::retry::{commit_with_retry, retriable};
+use crate::kms::storage::retry::{commit_with_counted_retry, retriable};
 use crate::kms::storage::sealed::is_committed;
 use crate::store::CommitError;
 
@@ -193,7 +193,7 @@ pub(in crate::kms) fn commit_change<T>(
     call_context: &mut CallContext,
     mut edit: impl FnMut(&mut CallContext) -> Result<(Vec<Edit>, T)>,
 ) -> Result<T> {
-    commit_with_retry(kept_changing, || {
+    commit_with_counted_retry(core.registry.metrics(), kept_changing, || {
         let (edits, value) = edit(call_context)?;
         if edits.is_empty() || call_context.event.dry_run {
             return Ok(Some(value));

@@ -9,7 +9,7 @@ use crate::kms::engine::core::Core;
 use crate::kms::pipeline::change::{Change, own_change};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::edit::Edit;
-use crate::kms::storage::retry::{commit_with_retry, retriable};
+use crate::kms::storage::retry::{commit_with_counted_retry, retriable};
 use crate::store::Revision;
 
 /// Parameters of the event.
@@ -32,7 +32,8 @@ pub(in crate::kms) fn change_due_key(
     let mut event = AuditEvent::new(now, action, Principal::root(account));
     event.keys[0] = Some(KeyResource { account, key_id });
     let done = own_change(core, event, |call_context| {
-        commit_with_retry(
+        commit_with_counted_retry(
+            core.registry.metrics(),
             || Ok(None),
             || {
                 let mut details = Details::new();

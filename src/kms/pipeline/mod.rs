@@ -14,6 +14,7 @@ pub(super) mod due_change;
 pub(super) mod grant_tokens;
 pub(super) mod key_checks;
 pub(super) mod key_grants;
+pub(super) mod observation;
 pub(super) mod recording;
 pub(super) mod resolve;
 pub(super) mod service_key;

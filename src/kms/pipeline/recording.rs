@@ -35,6 +35,7 @@ impl Kms {
         event: AuditEvent,
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
+        let observation = self.core.observe(event.action);
         let mut call_context = CallContext::new(event);
         let result = run(&mut call_context).and_then(|value| match call_context.event.dry_run {
             false => Ok(value),
@@ -44,7 +45,7 @@ impl Kms {
             Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
             None => result,
         };
-        write_outcome(&self.core, call_context, result)
+        observation.finish(write_outcome(&self.core, call_context, result))
     }
 
     /// Runs a change that takes several commits, with an event before it and one afterwards.

@@ -162,6 +162,7 @@ mod tests {
     use crate::kms::{
         CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest, GenerateDataKeyRequest, Kms, ReEncryptRequest,
     };
+    use crate::metrics::Metrics;
     use crate::provider::MemoryCluster;
     use crate::seal::RootKey;
     use crate::secret::SecretBytes;
@@ -171,7 +172,14 @@ mod tests {
 
     fn registry() -> Result<Registry> {
         let store = Arc::new(MemoryStore::new(&FASTEST)?);
-        Registry::new((store, RootKey::from_bytes(&[7; 32])), None, &FASTEST, Locality::default(), 16)
+        Registry::new(
+            (store, RootKey::from_bytes(&[7; 32])),
+            None,
+            &FASTEST,
+            Locality::default(),
+            16,
+            Metrics::default(),
+        )
     }
 
     fn key() -> KeyId {

@@ -18,6 +18,7 @@ use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::names::key_named_in;
 use crate::kms::records::stored_record::StoredRecord;
+use crate::metrics::{CacheName, Lookup, Metrics};
 use crate::seal::RootKey;
 use crate::secret::SecretBytes;
 use crate::store::{Anchor, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId};
@@ -63,8 +64,9 @@ impl Registry {
         backend: &CryptoBackend,
         locality: Locality,
         capacity: usize,
+        metrics: Metrics,
     ) -> Result<Self> {
-        let sealed = Sealed::open(store, root, anchor, backend)?;
+        let sealed = Sealed::open(store, root, anchor, backend, metrics)?;
         Ok(Self {
             sealed,
             locality,
@@ -85,6 +87,11 @@ impl Registry {
         &self.sealed
     }
 
+    /// Returns the recorder of the KMS.
+    pub(in crate::kms) const fn metrics(&self) -> &Metrics {
+        self.sealed.metrics()
+    }
+
     pub(in crate::kms) const fn locality(&self) -> &Locality {
         &self.locality
     }
@@ -93,7 +100,7 @@ impl Registry {
     pub(in crate::kms) fn key(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let record_id = || KeyRecord::record_id(account, key_id);
         let name = KeyName { account, key_id };
-        self.fresh(&self.keys, name, record_id, |bytes, revision| {
+        self.fresh((&self.keys, CacheName::Keys), name, record_id, |bytes, revision| {
             let mut loaded = LoadedKey::new(KeyRecord::decode(&record_id(), bytes)?, &self.locality);
             let carried = self.carried.get(&name).filter(|carried| carried.revision() == revision);
             if let Some(carried) = carried {
@@ -113,7 +120,7 @@ impl Registry {
     /// Returns the alias as currently stored.
     pub(in crate::kms) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Cached<AliasRecord>>> {
         let record_id = || AliasRecord::record_id(account, name);
-        self.fresh(&self.aliases, (account, name.clone()), record_id, |bytes, _| {
+        self.fresh((&self.aliases, CacheName::Aliases), (account, name.clone()), record_id, |bytes, _| {
             AliasRecord::decode(&record_id(), bytes)
         })
     }
@@ -125,9 +132,11 @@ impl Registry {
         // absent later.
         let now = self.sealed.revision()?;
         let record_id = || IdentityPolicies::record_id(principal);
-        if let Some(held) = self.fresh(&self.identities, principal.clone(), record_id, |bytes, _| {
-            IdentityPolicies::decode(&record_id(), bytes)
-        })? {
+        if let Some(held) =
+            self.fresh((&self.identities, CacheName::IdentityPolicies), principal.clone(), record_id, |bytes, _| {
+                IdentityPolicies::decode(&record_id(), bytes)
+            })?
+        {
             return Ok(held);
         }
         Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
@@ -137,14 +146,16 @@ impl Registry {
     /// any.
     pub(in crate::kms) fn custom_key_stores(&self, account: AccountId) -> Result<Option<Cached<CustomKeyStores>>> {
         let record_id = || CustomKeyStores::record_id(account);
-        self.fresh(&self.custom_key_stores, account, record_id, |bytes, _| CustomKeyStores::decode(&record_id(), bytes))
+        self.fresh((&self.custom_key_stores, CacheName::CustomKeyStores), account, record_id, |bytes, _| {
+            CustomKeyStores::decode(&record_id(), bytes)
+        })
     }
 
     /// Returns the cached value if nothing was committed since it was last known to be current.
     /// Otherwise, reads the store.
     fn fresh<K: Hash + Eq + Clone, V>(
         &self,
-        cache: &Cache<K, V>,
+        (cache, cache_name): (&Cache<K, V>, CacheName),
         key: K,
         record_id: impl FnOnce() -> RecordId,
         decode: impl FnOnce(&[u8], Revision) -> Result<V>,
@@ -154,17 +165,21 @@ impl Registry {
         let now = self.sealed.revision()?;
         let cached = cache.get(&key);
         if let Some(held) = cached.as_ref().filter(|held| held.is_current(now)) {
+            self.metrics().count_lookup(cache_name, Lookup::Hit);
             return Ok(Some(Cached::clone(held)));
         }
         let record_id = record_id();
         let Some(record) = self.sealed.get_sealed(&record_id)? else {
+            self.metrics().count_lookup(cache_name, Lookup::Miss);
             cache.remove(&key);
             return Ok(None);
         };
         if let Some(held) = cached.filter(|held| held.revision() == record.revision) {
+            self.metrics().count_lookup(cache_name, Lookup::Revalidated);
             held.confirm(now);
             return Ok(Some(held));
         }
+        self.metrics().count_lookup(cache_name, Lookup::Miss);
         let value = decode(self.sealed.open_record(&record_id, &record)?.expose_secret(), record.revision)?;
         Ok(Some(cache.insert(key, Entry::new(value, record.revision, now))))
     }

@@ -3,6 +3,7 @@
 use std::thread;
 
 use crate::error::Error;
+use crate::metrics::{Metric, Metrics};
 use crate::store::CommitError;
 
 /// Maximum number of attempts. Each conflict means that another change succeeded. This many in a
@@ -25,6 +26,26 @@ pub(in crate::kms) fn commit_with_retry<T, E>(
         thread::yield_now();
     }
     exhausted()
+}
+
+/// Like [`commit_with_retry`], and counts the repeated attempts. For changes of callers and due
+/// changes.
+///
+/// # Errors
+/// Returns the errors of the attempt.
+pub(in crate::kms) fn commit_with_counted_retry<T, E>(
+    metrics: &Metrics,
+    exhausted: impl FnOnce() -> Result<T, E>,
+    mut attempt: impl FnMut() -> Result<Option<T>, E>,
+) -> Result<T, E> {
+    let mut is_repeated = false;
+    commit_with_retry(exhausted, || {
+        if is_repeated {
+            metrics.count(Metric::ChangeRetries, &[]);
+        }
+        is_repeated = true;
+        attempt()
+    })
 }
 
 /// Converts the result of a commit for [`commit_with_retry`]: a conflict requests another attempt.

@@ -8,6 +8,7 @@ mod custom_provider;
 mod keys;
 mod mac;
 mod metering;
+mod metrics;
 pub(crate) mod pipeline;
 mod rotation;
 mod state_table;

@@ -18,7 +18,7 @@ pub(crate) const TABLES: [Table; 4] = [
         module: "",
         rows: &[
             ("L0", &["error"]),
-            ("L0", &["clock", "codec", "fork_guard", "lock", "private_file", "secret", "shard", "text"]),
+            ("L0", &["clock", "codec", "fork_guard", "lock", "metrics", "private_file", "secret", "shard", "text"]),
             ("L1", &["algorithm", "context", "identity"]),
             ("L1", &["key"]),
             ("L2", &["crypto"]),

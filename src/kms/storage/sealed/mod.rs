@@ -7,6 +7,7 @@
 
 mod anchored;
 mod index;
+mod measured;
 mod record_aad;
 mod root;
 mod rotation;
@@ -23,6 +24,7 @@ use zeroize::Zeroizing;
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id, is_part_of_index};
+use self::measured::commit_measured;
 pub(in crate::kms) use self::record_aad::PlainChange;
 use self::record_aad::{identity_record_id, record_aad, root_record_id, seal};
 pub(in crate::kms) use self::root::Root;
@@ -31,6 +33,7 @@ pub(in crate::kms) use self::verify::Checked;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{Mutex, MutexGuard};
+use crate::metrics::Metrics;
 use crate::seal::{IdentityKey, RootKey, RootKeyHolder, RootKeyVersions};
 use crate::secret::SecretBytes;
 use crate::store::{
@@ -60,6 +63,7 @@ pub(in crate::kms) type Opened = Result<(Revision, SecretBytes)>;
 /// A store, with its root key versions and index parts as last read.
 pub(in crate::kms) struct Sealed {
     store: Arc<dyn KeyStore>,
+    metrics: Metrics,
     backend: CryptoBackend,
     holders: Mutex<Vec<Arc<dyn RootKeyHolder>>>,
     root: ArcSwap<Root>,
@@ -83,6 +87,7 @@ impl Sealed {
         root: RootKey,
         anchor: Option<Arc<dyn Anchor>>,
         backend: &CryptoBackend,
+        metrics: Metrics,
     ) -> Result<Self> {
         let holder = root.into_holder(backend)?;
         let mut own = own_records(&*store)?;
@@ -102,6 +107,7 @@ impl Sealed {
             identity: IdentityKey::new(backend, identity),
             witness: AnchorCheck::new(store.id(), anchor),
             store,
+            metrics,
             backend: *backend,
             holders: Mutex::new(holders),
             root: ArcSwap::from_pointee(root),
@@ -117,6 +123,11 @@ impl Sealed {
 
     pub(in crate::kms) fn id(&self) -> StoreId {
         self.store.id()
+    }
+
+    /// Returns the recorder of the KMS.
+    pub(in crate::kms) const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// Returns the location of the store, if the store reports one.
@@ -297,7 +308,7 @@ impl Sealed {
         let mut all = vec![Expectation { id: root_record_id(), revision: Some(root) }];
         all.extend_from_slice(expected);
         let head_mark = Cell::new(None);
-        let revision = self.store.commit(&all, &mut |pending| {
+        let revision = commit_measured(&self.metrics, &*self.store, &all, &mut |pending| {
             let mut changes = changes(pending.revision())?;
             let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
             let mark = RecordVersion::of(head.revision, &head.body)?;
