@@ -166,7 +166,9 @@ mod tests {
     use crate::provider::MemoryCluster;
     use crate::seal::RootKey;
     use crate::secret::SecretBytes;
-    use crate::store::MemoryStore;
+    use crate::store::{
+        CommitError, Expectation, KeyStore, MemoryStore, Record, Revision, Scan, StoreId, WriteChanges,
+    };
 
     const ACCOUNT: fn() -> AccountId = AccountId::default;
 
@@ -191,7 +193,11 @@ mod tests {
     }
 
     fn taken(registry: &Registry) -> Result<u64> {
-        let found = registry.read::<MessageCount>(&MessageCount::record_id(ACCOUNT(), key(), KeyVersion::FIRST))?;
+        taken_of(registry, key())
+    }
+
+    fn taken_of(registry: &Registry, key: KeyId) -> Result<u64> {
+        let found = registry.read::<MessageCount>(&MessageCount::record_id(ACCOUNT(), key, KeyVersion::FIRST))?;
         Ok(found.map_or(0, |(_, count)| count.taken))
     }
 
@@ -298,17 +304,83 @@ mod tests {
         Ok(())
     }
 
-    /// Creates a KMS with a key in a cluster.
-    fn kms_with_key() -> Result<(Kms, KeyId)> {
-        let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
-        let vault = ClusterId::parse("vault")?;
-        let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// A store in a location.
+    #[derive(Debug)]
+    struct Located(Arc<MemoryStore>, [u8; 16]);
+
+    impl KeyStore for Located {
+        fn id(&self) -> StoreId {
+            self.0.id()
+        }
+
+        fn location(&self) -> Option<[u8; 16]> {
+            Some(self.1)
+        }
+
+        fn revision(&self) -> Result<Revision> {
+            self.0.revision()
+        }
+
+        fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+            self.0.get_all(ids)
+        }
+
+        fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+            self.0.scan(scan)
+        }
+
+        fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+            self.0.commit(expected, changes)
+        }
+    }
+
+    /// Returns a new process that uses a store in a location.
+    fn process(store: &Arc<MemoryStore>, location: u8, cluster: &Arc<MemoryCluster>) -> Result<Kms> {
+        let located = Located(Arc::clone(store), [location; 16]);
+        let builder = Kms::builder().store(located, RootKey::from_bytes(&[7; 32]));
+        builder.cluster(ClusterId::parse("vault")?, Arc::clone(cluster)).build()
+    }
+
+    fn cluster() -> Arc<MemoryCluster> {
+        Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"))
+    }
+
+    /// Creates a key in the cluster of a KMS.
+    fn key_in_cluster(kms: &Kms) -> Result<KeyId> {
         let password = SecretBytes::copy_from_slice(b"kmsPswd1");
-        let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+        let request = CreateCustomKeyStoreRequest::new("safe", ClusterId::parse("vault")?).key_store_password(password);
         let store = kms.create_custom_key_store(request)?;
         kms.connect_custom_key_store(store)?;
-        let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+        Ok(kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id())
+    }
+
+    /// Creates a KMS with a key in a cluster.
+    fn kms_with_key() -> Result<(Kms, KeyId)> {
+        let kms = process(&Arc::new(MemoryStore::new(&FASTEST)?), 1, &cluster())?;
+        let key = key_in_cluster(&kms)?;
         Ok((kms, key))
+    }
+
+    #[test]
+    fn a_store_that_moved_or_succeeded_another_raises_the_count() -> Result<()> {
+        let (store, cluster) = (Arc::new(MemoryStore::new(&FASTEST)?), cluster());
+        let key = key_in_cluster(&process(&store, 1, &cluster)?)?;
+        let encrypt = |kms: &Kms| -> Result<u64> {
+            kms.encrypt(EncryptRequest::new(key, b"text"))?;
+            taken_of(&kms.core.registry, key)
+        };
+        let block = BLOCKS.0;
+        for number in 1..3 {
+            assert_eq!(encrypt(&process(&store, 1, &cluster)?)?, number * block);
+        }
+        for number in 3..5 {
+            assert_eq!(encrypt(&process(&store, 2, &cluster)?)?, MARGIN + number * block, "once");
+        }
+        process(&store, 2, &cluster)?.declare_successor()?;
+        for number in 5..7 {
+            assert_eq!(encrypt(&process(&store, 2, &cluster)?)?, 2 * MARGIN + number * block, "once");
+        }
+        Ok(())
     }
 
     #[test]
