@@ -77,8 +77,9 @@ impl Sealed {
         // one is the one that can unwrap the record.
         let mut present = None;
         for holder in &holders {
-            if present.is_none() && seen.record.is_kept_by(&**holder, &self.id().0)? {
+            if seen.record.is_kept_by(&**holder, &self.id().0)? {
                 present = Some(holder);
+                break;
             }
         }
         let mut wrapped = seen.record.wrapped.clone();
