@@ -11,13 +11,17 @@ use strongroom::key::{
     AliasArn, DeletionWindow, KeyArn, KeyId, KeySpec, KeyState, KeyUsage, Operation, Origin, RotationPeriod,
 };
 use strongroom::policy::GrantTerms;
+use strongroom::provider::{
+    Capabilities, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MaterialImporter, MemoryProvider, OpenedKey,
+    ProviderId,
+};
 use strongroom::request::{
     CreateGrantRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial, PageRequest, SignRequest,
     VerifyRequest,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, Revision};
-use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
+use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, SecretBytes, Timestamp};
 
 use crate::import::key_material::{import_bytes, waiting};
 use crate::support::custom_key_stores::setup;
@@ -161,6 +165,88 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
             kms.create_insecure_test_key(id, request, &[&[7; 32]]).expect_err("the material would not be in the HSM");
         assert_eq!(refused.kind(), ErrorKind::Validation, "{refused}");
     }
+    Ok(())
+}
+
+/// A software provider with an ID and an origin of its own.
+#[derive(Debug)]
+struct Elsewhere {
+    id: ProviderId,
+    origin: Origin,
+    software: MemoryProvider,
+    imports: bool,
+}
+
+impl Elsewhere {
+    fn new(origin: Origin, imports: bool) -> Self {
+        Self { id: ProviderId::new("elsewhere"), origin, software: MemoryProvider::default(), imports }
+    }
+}
+
+impl KeyMaterialProvider for Elsewhere {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.software.capabilities()
+    }
+
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        self.software.open(backend, binding, stored)
+    }
+
+    fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
+        self.software.destroy(binding, stored)
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        self.software.generator()
+    }
+
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
+        self.imports.then_some(&self.software)?.importer()
+    }
+}
+
+/// Anything else that a provider stores may be a reference, which is of no use elsewhere.
+#[test]
+fn a_key_leaves_a_provider_of_software_keys_that_takes_them_back_and_no_other() -> Result<()> {
+    for (origin, imports) in [(Origin::Kms, true), (Origin::Kms, false), (Origin::Hsm, true), (Origin::Hsm, false)] {
+        let kms = Kms::builder().provider(Elsewhere::new(origin, imports)).build()?;
+        let key = kms.create_key(CreateKeyRequest::default().provider("elsewhere"))?;
+        let all = kms.export_all_keys(&recipient())?;
+        if origin == Origin::Kms && imports {
+            assert_eq!((all.keys, all.omitted), (vec![key.arn().clone()], Vec::new()));
+            continue;
+        }
+        let refused = kms.export_key(key.key_id(), &recipient()).expect_err("its material is not in the store");
+        assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation, "{origin:?} {imports}: {refused}");
+        assert_eq!((all.keys, all.omitted), (Vec::new(), vec![key.arn().clone()]));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_comes_in_only_where_its_provider_is_configured_with_its_origin() -> Result<()> {
+    let here = Kms::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;
+    let key = here.create_key(CreateKeyRequest::default().provider("elsewhere"))?.key_id();
+    let sealed = here.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
+    let file = here.export_key(key, &recipient())?.file;
+    let in_hsm = Kms::builder().provider(Elsewhere::new(Origin::Hsm, true)).build()?;
+    for there in [Kms::in_memory()?, in_hsm] {
+        let found = reason(there.import_keys(&file, &identity()));
+        let ExportError::Malformed { reason } = &found else { panic!("{found:?}") };
+        assert!(reason.starts_with("material of a provider that is not configured here, of arn:"), "{reason}");
+        assert_eq!(there.describe_key(key).expect_err("it is not there").kind(), ErrorKind::NotFound);
+    }
+    let there = Kms::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;
+    there.import_keys(&file, &identity())?;
+    assert_eq!(there.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
     Ok(())
 }
 
