@@ -220,6 +220,30 @@ fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestRe
     Ok(())
 }
 
+/// A missing key would otherwise look like a deleted one, and a missing count like none.
+#[test]
+fn what_was_counted_is_kept_while_a_key_or_its_count_is_taken_away() -> TestResult {
+    for kind in [RecordKind::Key, RecordKind::Usage] {
+        let store = TamperingStore::new();
+        let kms = open(&store)?;
+        let key = kms.create_key(Default::default())?.arn().clone();
+        let encrypt = || kms.encrypt(EncryptRequest::new(&key, b"text"));
+        encrypt()?;
+        assert!(kms.run_maintenance()?.is_complete());
+        encrypt()?;
+        let id = RecordId { kind, account: key.account(), name: key.id().as_bytes().to_vec() };
+        let whole = store.state().records[&id].clone();
+        store.change(|state| _ = state.records.remove(&id));
+        kms.create_key(Default::default())?;
+        let report = kms.run_maintenance()?;
+        assert_eq!(report.unfinished.iter().map(Error::kind).collect::<Vec<_>>(), [ErrorKind::Integrity], "{report:?}");
+        store.change(|state| _ = state.records.insert(id, whole));
+        let counted = kms.metered_keys(key.account())?.into_iter().find(|metered| metered.key_arn == key);
+        assert_eq!(counted.map(|metered| metered.requests), Some(2), "{kind:?}");
+    }
+    Ok(())
+}
+
 /// A record under an impossible name does not stop maintenance either.
 #[test]
 fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult {
