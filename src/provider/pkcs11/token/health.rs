@@ -131,11 +131,9 @@ impl Breaker {
             return;
         }
         self.change(|state| {
-            if state.failures > 0 {
-                state.failures = 0;
-                state.not_before = None;
-                state.last_error = None;
-            }
+            state.failures = 0;
+            state.not_before = None;
+            state.last_error = None;
         });
     }
 
@@ -198,5 +196,124 @@ impl Breaker {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3_600);
+
+    fn lost() -> TokenError {
+        TokenError::new(ErrorClass::Busy, "it does not answer")
+    }
+
+    fn state(breaker: &Breaker) -> (HealthState, u32) {
+        let (state, failures, _) = breaker.report(true);
+        (state, failures)
+    }
+
+    /// Returns `true` if operations are let through. The answer of `lets_through` is the same.
+    fn lets(breaker: &Breaker) -> bool {
+        let lets = breaker.lets_through();
+        assert_eq!(breaker.check().is_ok(), lets);
+        lets
+    }
+
+    #[test]
+    fn too_many_failures_open_it_for_a_pause() {
+        let breaker = Breaker::new(3, LONG);
+        assert_eq!(breaker.report(false), (HealthState::Disconnected, 0, None));
+        assert_eq!(breaker.report(true), (HealthState::Connected, 0, None));
+        for failures in 1..=2 {
+            breaker.failure(&lost());
+            assert!(lets(&breaker));
+            assert_eq!(state(&breaker), (HealthState::Failing, failures));
+        }
+        breaker.success();
+        assert_eq!(breaker.report(true), (HealthState::Connected, 0, None), "the failures are not counted together");
+        for _ in 0..3 {
+            assert!(lets(&breaker));
+            breaker.failure(&lost());
+        }
+        assert!(!lets(&breaker));
+        let error = breaker.check().expect_err("it is open");
+        assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
+        assert_eq!(error.to_string(), "left alone after too many failures: it does not answer");
+        assert_eq!(breaker.report(true), (HealthState::CircuitOpen, 3, Some(lost())));
+        breaker.check_pin().expect("the PIN was not rejected");
+
+        breaker.try_now();
+        assert!(lets(&breaker));
+        assert_eq!(state(&breaker), (HealthState::Failing, 3));
+        breaker.failure(&lost());
+        assert_eq!(state(&breaker), (HealthState::CircuitOpen, 4), "one more failure opens it again");
+        breaker.success();
+        assert!(lets(&breaker));
+        assert_eq!(breaker.report(true), (HealthState::Connected, 0, None));
+    }
+
+    #[test]
+    fn after_the_pause_one_operation_at_a_time_tries() {
+        let breaker = Breaker::new(0, LONG);
+        assert!(lets(&breaker), "it takes at least one failure");
+        breaker.failure(&lost());
+        for _ in 0..2 {
+            assert!(!lets(&breaker));
+            breaker.lock().not_before = Some(Instant::now());
+            assert!(breaker.lets_through());
+            breaker.check().expect("the first one tries");
+            assert_eq!(state(&breaker), (HealthState::CircuitOpen, 1), "nothing succeeded yet");
+        }
+        assert!(!lets(&breaker), "the second one waits for another pause");
+    }
+
+    fn failed_login(class: ErrorClass) -> TokenError {
+        TokenError::new(class, "it rejects the PIN").of_login()
+    }
+
+    fn assert_refused(breaker: &Breaker, error: &TokenError) {
+        assert!(!breaker.lets_through());
+        for refused in [breaker.check(), breaker.check_pin()] {
+            assert_eq!(refused.as_ref(), Err(error));
+        }
+        assert_eq!(breaker.report(true), (HealthState::PinRejected, 0, Some(error.clone())));
+    }
+
+    #[test]
+    fn a_rejected_pin_is_not_tried_until_it_is_replaced() {
+        let breaker = Breaker::new(3, LONG);
+        let denied = failed_login(ErrorClass::Denied);
+        breaker.login_failed(&denied);
+        assert_refused(&breaker, &denied);
+        breaker.success();
+        breaker.try_now();
+        assert_refused(&breaker, &denied);
+        assert!(breaker.fresh().lets_through(), "a child has not tried it");
+        breaker.reset();
+        assert!(lets(&breaker));
+        breaker.check_pin().expect("another PIN was set");
+        assert_eq!(breaker.report(true), (HealthState::Connected, 0, None));
+    }
+
+    #[test]
+    fn a_pin_that_may_be_wrong_is_tried_a_few_times() {
+        let breaker = Breaker::new(3, LONG);
+        let unclear = failed_login(ErrorClass::Ambiguous);
+        let mut count = 0;
+        for error in [&unclear, &failed_login(ErrorClass::TokenLost), &unclear] {
+            breaker.login_failed(error);
+            count += 1;
+            assert!(lets(&breaker), "{count}");
+            breaker.check_pin().expect("it may be right");
+        }
+        breaker.logged_in();
+        for _ in 0..UNCLEAR_LOGINS {
+            breaker.login_failed(&unclear);
+            assert!(lets(&breaker), "the earlier ones no longer count");
+        }
+        breaker.login_failed(&unclear);
+        assert_refused(&breaker, &unclear);
     }
 }
