@@ -110,18 +110,70 @@ pub(in crate::provider::pkcs11) fn decrypt(
     };
     let mut iv = *iv;
     let parameters = GcmParams::new(&mut iv, associated_data, tag_bits())?;
-    let mut plaintext = session.decrypt(&Mechanism::AesGcm(parameters), key, body)?;
-    if plaintext.len() < body.len() - TAG_LENGTH {
-        zeroize::Zeroize::zeroize(&mut plaintext);
-        return Err(TokenError::new(ErrorClass::Fatal, "the token returned a truncated plaintext"));
+    let plaintext = SecretBytes::from_vec(session.decrypt(&Mechanism::AesGcm(parameters), key, body)?);
+    trim(plaintext, body.len() - TAG_LENGTH)
+}
+
+/// Removes what a token returns beyond the end of the plaintext.
+fn trim(plaintext: SecretBytes, length: usize) -> Result<SecretBytes, TokenError> {
+    match plaintext.expose_secret().get(..length) {
+        None => Err(TokenError::new(ErrorClass::Fatal, "the token returned a truncated plaintext")),
+        Some(_) if plaintext.len() == length => Ok(plaintext),
+        Some(trimmed) => Ok(SecretBytes::copy_from_slice(trimmed)),
     }
-    let mut plaintext = SecretBytes::from_vec(plaintext);
-    if plaintext.len() > body.len() - TAG_LENGTH {
-        plaintext = SecretBytes::copy_from_slice(&plaintext.expose_secret()[..body.len() - TAG_LENGTH]);
-    }
-    Ok(plaintext)
 }
 
 fn tag_bits() -> Ulong {
     Ulong::from(128)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IV: [u8; NONCE_LENGTH] = [7; NONCE_LENGTH];
+
+    #[test]
+    fn a_ciphertext_has_one_layout_wherever_its_initialization_vector_comes_from() {
+        let body: Vec<u8> = (0..20).collect();
+        let expected = [&IV[..], &body].concat();
+        for mode in [IvMode::Caller, IvMode::TokenWritten] {
+            assert_eq!(arrange(mode, IV, body.clone(), 4).ok().as_deref(), Some(&expected[..]), "{mode:?}");
+            let refused = arrange(mode, [0; NONCE_LENGTH], body.clone(), 4).expect_err("it was not written");
+            assert_eq!(refused.class(), ErrorClass::Fatal, "{refused}");
+        }
+        let none = [0; NONCE_LENGTH];
+        assert_eq!(arrange(IvMode::TokenPrepended, none, expected.clone(), 4).ok().as_deref(), Some(&expected[..]));
+        let appended = [&body[..], &IV].concat();
+        assert_eq!(arrange(IvMode::TokenAppended, none, appended, 4).ok().as_deref(), Some(&expected[..]));
+    }
+
+    #[test]
+    fn a_ciphertext_of_another_length_is_refused() {
+        let modes = [
+            (IvMode::Caller, 20),
+            (IvMode::TokenWritten, 20),
+            (IvMode::TokenPrepended, 32),
+            (IvMode::TokenAppended, 32),
+        ];
+        for (mode, fitting) in modes {
+            for length in 0..40_usize {
+                let made = arrange(mode, IV, vec![1; length], 4);
+                assert_eq!(made.is_ok(), length == fitting, "{mode:?} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_plaintext_is_never_shorter_than_its_ciphertext_says() {
+        let trimmed = |given: &[u8], length| {
+            trim(SecretBytes::copy_from_slice(given), length).map(|plaintext| plaintext.expose_secret().to_vec())
+        };
+        assert_eq!(trimmed(b"text", 4).ok().as_deref(), Some(&b"text"[..]));
+        assert_eq!(trimmed(b"", 0).ok().as_deref(), Some(&b""[..]));
+        assert_eq!(trimmed(b"text and its padding", 4).ok().as_deref(), Some(&b"text"[..]));
+        for given in [&b""[..], b"t", b"tex"] {
+            assert_eq!(trimmed(given, 4).expect_err("too short").class(), ErrorClass::Fatal);
+        }
+    }
 }
