@@ -231,3 +231,20 @@ fn check_gcm(associated_data: &[u8], plaintext: usize, most: usize) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_for_one_call_or_lacks_associated_data_is_refused() {
+        let class = |checked: Result<(), TokenError>| checked.map_err(|error| error.class());
+        assert_eq!(class(check_random(65_536)), Ok(()));
+        assert_eq!(class(check_random(65_537)), Err(ErrorClass::BadInput));
+        for length in [0, 1, 10] {
+            assert_eq!(class(check_gcm(b"x", length, 10)), Ok(()));
+            assert_eq!(class(check_gcm(b"", length, 10)), Err(ErrorClass::BadInput));
+        }
+        assert_eq!(class(check_gcm(b"x", 11, 10)), Err(ErrorClass::BadInput));
+    }
+}

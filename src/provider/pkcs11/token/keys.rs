@@ -282,14 +282,7 @@ impl Token {
         self.with_object(wrapping, move |context, wrapping| {
             let with = object::resolve(context, wrapping, &backend)?;
             let what = object::resolve(context, &key, &backend)?;
-            let mut wrapped = context.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
-            // Some tokens report a longer result than the actual one.
-            if wrapped.len() < WRAPPED_AES256 {
-                let text = format!("the token returned a wrapped key of {} bytes", wrapped.len());
-                return Err(TokenError::new(ErrorClass::Fatal, text));
-            }
-            wrapped.truncate(WRAPPED_AES256);
-            Ok(wrapped)
+            trim_wrapped(context.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?)
         })
     }
 
@@ -352,6 +345,16 @@ impl Token {
     }
 }
 
+/// Removes what a token returns beyond the end of a wrapped key.
+fn trim_wrapped(mut wrapped: Vec<u8>) -> Result<Vec<u8>, TokenError> {
+    if wrapped.len() < WRAPPED_AES256 {
+        let text = format!("the token returned a wrapped key of {} bytes", wrapped.len());
+        return Err(TokenError::new(ErrorClass::Fatal, text));
+    }
+    wrapped.truncate(WRAPPED_AES256);
+    Ok(wrapped)
+}
+
 fn check_id(id: &[u8]) -> Result<(), TokenError> {
     if (1..=KEY_ID_LENGTH).contains(&id.len()) {
         return Ok(());
@@ -375,6 +378,53 @@ fn prepare(context: SessionContext<'_>, new: &NewKey) -> Result<(), TokenError> 
         count => {
             let text = format!("{count} objects already have the id {}", id_text(&new.id));
             Err(TokenError::new(ErrorClass::Denied, text))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_pkcs11_faults::{Action, Function};
+
+    use super::super::tests::soft_token;
+    use super::*;
+
+    /// Another process may destroy an object after it was found. Any other failure must not hide
+    /// an object, as the caller would consider its ID free.
+    #[test]
+    fn an_object_without_a_label_is_left_out_only_if_it_is_gone() {
+        let Some((hsm, token)) = soft_token("an_object_without_a_label_is_left_out_only_if_it_is_gone") else { return };
+        token.generate_key(&NewKey::new(&[1; 32], "a key", TokenKeyKind::Aes256)).expect("the token makes keys");
+        let labels = || token.labels(&[1; 32]).map_err(|error| error.class());
+        assert_eq!(labels(), Ok(vec![b"a key".to_vec()]));
+        hsm.shim().rule(Function::GetAttributeValue, 0, 1, Action::Return(0x82));
+        assert_eq!(labels(), Ok(Vec::new()), "CKR_OBJECT_HANDLE_INVALID");
+        for code in [0x05, 0x30, 0x54] {
+            hsm.shim().rule(Function::GetAttributeValue, 0, u64::MAX, Action::Return(code));
+            labels().expect_err("it is there");
+            hsm.shim().clear();
+        }
+        assert_eq!(labels(), Ok(vec![b"a key".to_vec()]));
+    }
+
+    #[test]
+    fn a_wrapped_key_is_taken_whole_and_without_what_follows_it() {
+        let wrapped: Vec<u8> = (0..50).collect();
+        for length in 0..=50 {
+            let expected = (length >= WRAPPED_AES256).then(|| wrapped[..WRAPPED_AES256].to_vec());
+            assert_eq!(trim_wrapped(wrapped[..length].to_vec()).ok(), expected, "{length}");
+        }
+    }
+
+    #[test]
+    fn an_id_has_1_to_32_bytes() {
+        for length in 0..=40 {
+            let checked = check_id(&vec![1; length]).map_err(|error| error.class());
+            assert_eq!(
+                checked,
+                if (1..=32).contains(&length) { Ok(()) } else { Err(ErrorClass::BadInput) },
+                "{length}"
+            );
         }
     }
 }

@@ -273,3 +273,27 @@ impl fmt::Debug for Token {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_pkcs11_faults::{PIN, SoftHsm};
+
+    use super::*;
+    use crate::provider::pkcs11::{FixedPin, TokenSelector};
+    use crate::secret::SecretBytes;
+
+    /// Returns a token of SoftHSM. Without SoftHSM, the test is reported as skipped, or fails if
+    /// all tests are required.
+    pub(super) fn soft_token(test: &str) -> Option<(SoftHsm, Token)> {
+        let Some(hsm) = SoftHsm::new(&["one"]) else {
+            assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "no SoftHSM 2");
+            eprintln!("not run: {test}, as SoftHSM 2 is not installed");
+            return None;
+        };
+        let module = Module::load(hsm.shim().path()).expect("the shim is a module");
+        let config = TokenConfig::new(TokenSelector::Label("one".into())).circuit_breaker(u32::MAX, Duration::ZERO);
+        let token = Token::new(&module, config, FixedPin::new(SecretBytes::copy_from_slice(PIN.as_bytes())));
+        token.connect().expect("it is there");
+        Some((hsm, token))
+    }
+}
