@@ -112,3 +112,62 @@ fn create(session: &Session, store: [u8; 16], mark: InstanceMark) -> Result<(), 
         Err(other) => Err(error.at(&format!("cannot store the mark: {}", TokenError::from(other)))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_pkcs11_faults::{Action, Function};
+
+    use super::super::tests::soft_token;
+    use super::*;
+
+    const STORE: [u8; 16] = [7; 16];
+
+    fn mark(generation: u64) -> InstanceMark {
+        InstanceMark { generation, nonce: [1; 16] }
+    }
+
+    #[test]
+    fn a_token_that_stores_only_keys_holds_marks_as_keys() {
+        let Some((hsm, token)) = soft_token("a_token_that_stores_only_keys_holds_marks_as_keys") else { return };
+        let generated = || hsm.shim().calls(Function::GenerateKey);
+        let before = generated();
+        // CKR_ATTRIBUTE_VALUE_INVALID, for the class of data objects.
+        hsm.shim().rule(Function::CreateObject, 0, u64::MAX, Action::Return(0x13));
+        for (generation, keys) in [(1, 1), (1, 1), (2, 2)] {
+            token.add_mark(STORE, mark(generation)).expect("it takes keys");
+            assert_eq!(token.marks(STORE), Ok(vec![mark(generation)]));
+            assert_eq!(generated() - before, keys);
+        }
+        hsm.shim().rule(Function::GenerateKey, 0, u64::MAX, Action::Return(0x54));
+        let error = token.add_mark(STORE, mark(3)).expect_err("it takes neither");
+        assert!(error.to_string().contains("a mark cannot be kept"), "{error}");
+        assert_eq!(token.marks(STORE), Ok(vec![mark(2)]), "the last one stays");
+        hsm.shim().clear();
+        token.add_mark(STORE, mark(3)).expect("it takes data");
+        assert_eq!((token.marks(STORE), generated() - before), (Ok(vec![mark(3)]), 3));
+    }
+
+    #[test]
+    fn a_lost_token_is_not_taken_for_one_that_stores_only_keys() {
+        let Some((hsm, token)) = soft_token("a_lost_token_is_not_taken_for_one_that_stores_only_keys") else { return };
+        let generated = hsm.shim().calls(Function::GenerateKey);
+        for code in [0x32, 0xB3, 0x31] {
+            hsm.shim().rule(Function::CreateObject, 0, u64::MAX, Action::Return(code));
+            let error = token.add_mark(STORE, mark(1)).expect_err("it does not answer");
+            assert!(!error.to_string().contains("a mark cannot be kept"), "{error}");
+            hsm.shim().clear();
+        }
+        assert_eq!(hsm.shim().calls(Function::GenerateKey), generated);
+        token.add_mark(STORE, mark(1)).expect("it answers");
+        assert_eq!(token.marks(STORE), Ok(vec![mark(1)]));
+    }
+
+    #[test]
+    fn an_object_that_is_no_mark_is_not_overlooked() {
+        let Some((_hsm, token)) = soft_token("an_object_that_is_no_mark_is_not_overlooked") else { return };
+        token.generate_key(&NewKey::new(&[1; 32], label(STORE), TokenKeyKind::Aes256)).expect("a key");
+        let error = token.marks(STORE).expect_err("it is too long");
+        assert!(error.to_string().contains("is no mark of a store"), "{error}");
+        assert_eq!(token.marks([8; 16]), Ok(Vec::new()), "another store has none");
+    }
+}
