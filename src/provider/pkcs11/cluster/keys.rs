@@ -156,3 +156,41 @@ fn unsupported(binding: &MaterialBinding) -> Error {
     let MaterialBinding { spec, usage, .. } = binding;
     Error::new(ErrorKind::UnsupportedOperation, format!("the cluster does not support {spec} keys for {usage}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::pkcs11::token::capabilities::tests::everything;
+
+    #[test]
+    fn a_key_pair_decrypts_only_if_the_token_has_every_hash_function_of_the_service() {
+        let mut able = everything();
+        let rsa = TokenKeyKind::Decryption(crate::crypto::KeyPairKind::Rsa2048);
+        assert_eq!(check_all(&able, rsa), Ok(()));
+        for oaep in [vec![RsaOaep::Sha1], vec![RsaOaep::Sha256], Vec::new()] {
+            able.oaep = oaep;
+            let missing = check_all(&able, rsa).expect_err("one is missing").missing_mechanism();
+            assert_eq!(missing, Some("CKM_RSA_PKCS_OAEP"), "{:?}", able.oaep);
+            assert_eq!(check_all(&able, TokenKeyKind::Aes256), Ok(()));
+        }
+        able.mechanisms.clear();
+        assert!(check_all(&able, TokenKeyKind::Aes256).is_err());
+    }
+
+    #[test]
+    fn a_token_is_asked_for_keys_that_encrypt_or_sign_and_for_no_others() {
+        for &spec in KeySpec::ALL {
+            for &usage in spec.usages() {
+                let found = kind(spec, usage);
+                let expected = match (spec, usage, key_pair_kind(spec)) {
+                    (KeySpec::SymmetricDefault, ..) => Some(TokenKeyKind::Aes256),
+                    (_, KeyUsage::SignVerify, Some(pair)) => Some(TokenKeyKind::Signing(pair)),
+                    (_, KeyUsage::EncryptDecrypt, Some(pair)) => Some(TokenKeyKind::Decryption(pair)),
+                    _ => None,
+                };
+                assert_eq!(found, expected, "{spec} {usage}");
+            }
+        }
+        assert_eq!(kind(KeySpec::SymmetricDefault, KeyUsage::GenerateVerifyMac), None);
+    }
+}

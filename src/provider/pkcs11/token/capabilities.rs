@@ -296,3 +296,114 @@ fn pair(
         made => Ok(made?),
     }
 }
+
+#[cfg(test)]
+pub(in crate::provider::pkcs11) mod tests {
+    use super::*;
+
+    const MECHANISMS: [RequiredMechanism; 9] = [
+        RequiredMechanism::AesKeyGeneration,
+        RequiredMechanism::Gcm,
+        RequiredMechanism::KeyWrap,
+        RequiredMechanism::RsaKeyPairGeneration,
+        RequiredMechanism::EcKeyPairGeneration,
+        RequiredMechanism::Pkcs1,
+        RequiredMechanism::Pss,
+        RequiredMechanism::Oaep,
+        RequiredMechanism::Ecdsa,
+    ];
+
+    const NO_USE: MechanismUse =
+        MechanismUse { ciphers: false, signs: false, wraps: false, generates: false, in_hardware: true };
+
+    /// The capabilities of a token that has everything.
+    pub(in crate::provider::pkcs11) fn everything() -> TokenCapabilities {
+        let used = MechanismUse { ciphers: true, signs: true, wraps: true, generates: true, in_hardware: false };
+        let curves = KeyPairKind::ALL.into_iter().filter(|kind| public_key::ec_parameters(*kind).is_some());
+        TokenCapabilities {
+            label: "one".to_owned(),
+            serial: "1".to_owned(),
+            manufacturer: "of the test".to_owned(),
+            model: String::new(),
+            firmware: "1.0".to_owned(),
+            quirks: quirks_of("of the test"),
+            mechanisms: MECHANISMS.iter().map(|mechanism| (mechanism.facts().0.to_owned(), used)).collect(),
+            iv_mode: Some(IvMode::Caller),
+            gcm_failure: None,
+            oaep: RsaOaep::ALL.to_vec(),
+            curves: curves.collect(),
+            sessions: 8,
+            login_required: true,
+            protected_authentication_path: false,
+            random: true,
+        }
+    }
+
+    /// Every kind of key, with what a token needs for it.
+    fn kinds() -> Vec<(TokenKeyKind, Vec<RequiredMechanism>)> {
+        use RequiredMechanism::{
+            AesKeyGeneration, EcKeyPairGeneration, Ecdsa, Gcm, KeyWrap, Oaep, Pkcs1, Pss, RsaKeyPairGeneration,
+        };
+        let mut kinds = vec![
+            (TokenKeyKind::Aes256, vec![AesKeyGeneration, Gcm]),
+            (TokenKeyKind::WrappingAes256, vec![AesKeyGeneration, KeyWrap]),
+        ];
+        for pair in KeyPairKind::ALL {
+            if pair.modulus_bits().is_some() {
+                kinds.push((TokenKeyKind::Signing(pair), vec![RsaKeyPairGeneration, Pkcs1, Pss]));
+                kinds.push((TokenKeyKind::Decryption(pair), vec![RsaKeyPairGeneration, Oaep]));
+            } else if pair != KeyPairKind::Ed25519 {
+                kinds.push((TokenKeyKind::Signing(pair), vec![EcKeyPairGeneration, Ecdsa]));
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn a_kind_of_key_needs_exactly_its_mechanisms() {
+        let everything = everything();
+        for (kind, needed) in kinds() {
+            assert_eq!(everything.check_kind(kind), Ok(()), "{kind}");
+            for mechanism in MECHANISMS {
+                let name = mechanism.facts().0;
+                let mut listed_for_nothing = everything.clone();
+                listed_for_nothing.mechanisms.insert(name.to_owned(), NO_USE);
+                let mut unlisted = everything.clone();
+                unlisted.mechanisms.remove(name);
+                for able in [listed_for_nothing, unlisted] {
+                    let expected = needed.contains(&mechanism).then_some(name);
+                    let missing = able.check_kind(kind).err().map(|error| error.missing_mechanism());
+                    assert_eq!(missing, expected.map(Some), "{kind} without {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_did_not_work_when_it_was_tested_is_missing() {
+        let missing = |able: &TokenCapabilities, kind| {
+            let error = able.check_kind(kind).expect_err("it did not work");
+            (error.missing_mechanism(), error.to_string())
+        };
+        let mut able = everything();
+        (able.iv_mode, able.gcm_failure) = (None, Some("it rejects every vector".to_owned()));
+        let (mechanism, text) = missing(&able, TokenKeyKind::Aes256);
+        assert_eq!(mechanism, Some("CKM_AES_GCM"));
+        assert!(text.contains("it rejects every vector"), "{text}");
+        able.gcm_failure = None;
+        assert!(missing(&able, TokenKeyKind::Aes256).1.contains("it is not in its list"));
+        assert_eq!(able.check_kind(TokenKeyKind::WrappingAes256), Ok(()), "it needs no AES-GCM");
+
+        let mut able = everything();
+        able.curves.retain(|curve| *curve != KeyPairKind::EccP521);
+        let p521 = TokenKeyKind::Signing(KeyPairKind::EccP521);
+        assert_eq!(missing(&able, p521).0, Some("CKM_EC_KEY_PAIR_GEN"));
+        assert_eq!(able.check_kind(TokenKeyKind::Signing(KeyPairKind::EccP384)), Ok(()));
+        able.oaep.clear();
+        let rsa = TokenKeyKind::Decryption(KeyPairKind::Rsa2048);
+        assert_eq!(missing(&able, rsa).0, Some("CKM_RSA_PKCS_OAEP"));
+        let ecc = TokenKeyKind::Decryption(KeyPairKind::EccP256);
+        assert_eq!(missing(&everything(), ecc).0, Some("CKM_RSA_PKCS_OAEP"), "elliptic curves do not decrypt");
+        assert_eq!(missing(&everything(), TokenKeyKind::Signing(KeyPairKind::Ed25519)).0, Some("CKM_EC_KEY_PAIR_GEN"));
+    }
+}
