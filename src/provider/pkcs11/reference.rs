@@ -244,3 +244,71 @@ impl fmt::Display for TokenKeyHandle {
 pub(super) fn id_text(id: &[u8]) -> String {
     base16ct::lower::encode_string(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every kind of key, with a fingerprint that fits it.
+    fn kinds() -> impl Iterator<Item = (TokenKeyKind, Fingerprint)> {
+        let secret = [
+            (TokenKeyKind::Aes256, Fingerprint::Canary(vec![1; 60])),
+            (TokenKeyKind::WrappingAes256, Fingerprint::None),
+        ];
+        let of_pairs = |of: fn(KeyPairKind) -> TokenKeyKind| {
+            KeyPairKind::ALL.into_iter().map(move |pair| (of(pair), Fingerprint::PublicKey(vec![2; 90])))
+        };
+        secret.into_iter().chain(of_pairs(TokenKeyKind::Signing)).chain(of_pairs(TokenKeyKind::Decryption))
+    }
+
+    fn read_back(id: &[u8], label: &str, kind: TokenKeyKind, fingerprint: &Fingerprint) -> bool {
+        let handle = TokenKeyHandle::new(id, label, kind, fingerprint.clone());
+        let read = TokenKeyHandle::from_bytes(&handle.to_bytes().expect("it is short enough"));
+        assert!(read.as_ref().is_none_or(|read| *read == handle));
+        read.is_some()
+    }
+
+    #[test]
+    fn a_reference_to_every_kind_of_key_is_read_back() {
+        let mut codes = Vec::new();
+        for (kind, fingerprint) in kinds() {
+            assert!(read_back(&[1; 32], "a key", kind, &fingerprint), "{kind}");
+            for (other, wrong) in kinds() {
+                let fits = std::mem::discriminant(&wrong) == std::mem::discriminant(&fingerprint);
+                assert_eq!(read_back(&[1; 32], "a key", kind, &wrong), fits, "{kind} with the fingerprint of {other}");
+            }
+            let handle = TokenKeyHandle::new(&[1; 32], "a key", kind, fingerprint.clone());
+            let public_key = matches!(fingerprint, Fingerprint::PublicKey(_)).then_some(&[2; 90][..]);
+            assert_eq!((handle.public_key(), handle.kind(), handle.label()), (public_key, kind, "a key"));
+            assert_eq!(TokenKeyKind::of_code(kind.code()), Some(kind));
+            codes.push(kind.code());
+        }
+        for first in 0..=u8::MAX {
+            for second in 0..=u8::MAX {
+                let known = codes.contains(&[first, second]);
+                assert_eq!(TokenKeyKind::of_code([first, second]).is_some(), known, "{first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_reference_has_a_longest_length() {
+        let canary = |length| Fingerprint::Canary(vec![1; length]);
+        let aes = |id: usize, label: usize, fingerprint: usize| {
+            read_back(&vec![1; id], &"x".repeat(label), TokenKeyKind::Aes256, &canary(fingerprint))
+        };
+        for (id, label, fingerprint) in [(1, 0, 0), (32, 255, 1_024)] {
+            assert!(aes(id, label, fingerprint), "{id} {label} {fingerprint}");
+        }
+        for (id, label, fingerprint) in [(0, 0, 0), (33, 0, 0), (1, 256, 0), (1, 0, 1_025)] {
+            assert!(!aes(id, label, fingerprint), "{id} {label} {fingerprint}");
+        }
+        // A wrapping key has no fingerprint.
+        let handle = TokenKeyHandle::new(&[1; 32], "", TokenKeyKind::WrappingAes256, Fingerprint::None);
+        let mut bytes = handle.to_bytes().expect("it is short enough");
+        let length = bytes.len();
+        bytes[length - 1] = 1;
+        bytes.push(0);
+        assert_eq!(TokenKeyHandle::from_bytes(&bytes), None);
+    }
+}
