@@ -354,4 +354,59 @@ mod tests {
         assert_eq!((read.class(), given.class()), (ErrorClass::Ambiguous, ErrorClass::Fatal));
         assert_eq!(read.code(), given.code());
     }
+
+    #[test]
+    fn a_code_is_named_and_the_number_of_an_unknown_one_is_told() {
+        let text = |code| of_code(code, Function::Login).to_string();
+        assert_eq!(text(RvError::PinIncorrect), "C_Login answers CKR_PIN_INCORRECT");
+        assert_eq!(text(RvError::VendorDefined(0x8000_1234)), "C_Login answers CKR_VENDOR_DEFINED 0x80001234");
+        assert_eq!(text(RvError::UnknownErrorCode(0x7fff_0001)), "C_Login answers an unknown code 0x7fff0001");
+    }
+
+    #[test]
+    fn a_failed_login_says_who_can_help() {
+        let advice = |code| of_code(code, Function::Login).of_login().to_string();
+        for (codes, expected) in [
+            (&[RvError::PinIncorrect, RvError::PinInvalid, RvError::PinLenRange][..], "the PIN is wrong"),
+            (&[RvError::PinLocked], "the PIN was wrong too often"),
+            (&[RvError::PinExpired, RvError::NewPinMode, RvError::UserPinNotInitialized], "must set a new PIN"),
+            (&[RvError::UserAnotherAlreadyLoggedIn, RvError::UserTooManyTypes], "another user is logged in"),
+        ] {
+            for code in codes {
+                assert!(advice(*code).contains(expected), "{}", advice(*code));
+            }
+        }
+        assert_eq!(advice(RvError::DeviceRemoved), "C_Login answers CKR_DEVICE_REMOVED");
+    }
+
+    #[test]
+    fn only_a_login_that_may_have_failed_for_its_pin_is_unclear() {
+        for class in ErrorClass::ALL {
+            let error = TokenError::new(class, "it failed");
+            assert!(!error.is_of_login() && !error.is_of_unclear_login(), "{class}");
+            let error = error.of_login();
+            assert!(error.is_of_login());
+            assert_eq!(error.is_of_unclear_login(), class == ErrorClass::Ambiguous, "{class}");
+            assert_eq!(class.is_token_specific(), !matches!(class, ErrorClass::BadInput | ErrorClass::Fatal));
+        }
+    }
+
+    #[test]
+    fn a_missing_mechanism_is_not_supported_and_a_lost_token_is_unavailable() {
+        for class in ErrorClass::ALL {
+            let expected = match class {
+                ErrorClass::BadInput | ErrorClass::Fatal => ErrorKind::Internal,
+                _ => ErrorKind::KeyUnavailable,
+            };
+            let error = Error::from(TokenError::new(class, "it failed"));
+            assert_eq!((error.kind(), error.to_string().as_str()), (expected, "it failed"), "{class}");
+        }
+        let error = Error::from(TokenError::lacks("CKM_AES_GCM", "no AES-GCM"));
+        assert_eq!(error.kind(), ErrorKind::UnsupportedOperation);
+        let found = error.downcast_ref::<TokenError>().expect("it is its source");
+        assert_eq!((found.missing_mechanism(), found.rejected_for(), found.code()), (Some("CKM_AES_GCM"), None, None));
+        let rejected = TokenError::rejects("CKA_SENSITIVE", "it can be read");
+        assert_eq!((rejected.rejected_for(), rejected.missing_mechanism()), (Some("CKA_SENSITIVE"), None));
+        assert_eq!(rejected.class(), ErrorClass::Denied);
+    }
 }
