@@ -213,3 +213,96 @@ impl fmt::Debug for DeadlineExecutor {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// Waits until the state is as expected.
+    fn wait_for(shared: &Shared, is_it: impl Fn(&State) -> bool) {
+        let until = Instant::now() + LONG;
+        while !is_it(&shared.lock()) {
+            let state = shared.lock();
+            let found = (state.threads, state.idle, state.queue.len());
+            assert!(Instant::now() < until, "(threads, idle, queued) are {found:?}");
+            drop(state);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn is(threads: usize, idle: usize, queued: usize) -> impl Fn(&State) -> bool {
+        move |state| (state.threads, state.idle, state.queue.len()) == (threads, idle, queued)
+    }
+
+    /// Submits work that runs until the sender is used or dropped.
+    fn submit(executor: &DeadlineExecutor) -> Sender<()> {
+        let (end, ended) = channel();
+        executor.submit(Box::new(move || _ = ended.recv_timeout(LONG))).expect("none is stuck");
+        end
+    }
+
+    #[test]
+    fn calls_run_on_a_bounded_number_of_threads_that_are_used_again() {
+        let executor = DeadlineExecutor::new("test", 2);
+        let shared = Arc::clone(&executor.shared);
+        let first = submit(&executor);
+        wait_for(&shared, is(1, 0, 0));
+        drop(first);
+        wait_for(&shared, is(1, 1, 0));
+        let running = [submit(&executor), submit(&executor)];
+        wait_for(&shared, is(2, 0, 0));
+        let waiting = [submit(&executor), submit(&executor)];
+        wait_for(&shared, is(2, 0, 2));
+        drop(running);
+        wait_for(&shared, is(2, 0, 0));
+        drop(waiting);
+        wait_for(&shared, is(2, 2, 0));
+        drop(executor);
+        wait_for(&shared, is(0, 0, 0));
+    }
+
+    #[test]
+    fn nothing_is_submitted_once_every_thread_is_stuck() {
+        let executor = DeadlineExecutor::new("test", 2);
+        for (stuck, accepted) in [(1, true), (2, false), (3, false)] {
+            executor.shared.lock().stuck = stuck;
+            let submitted = executor.submit(Box::new(|| {})).map_err(|error| error.class());
+            assert_eq!(submitted, if accepted { Ok(()) } else { Err(ErrorClass::TokenLost) }, "{stuck}");
+        }
+        wait_for(&executor.shared, is(1, 1, 0));
+    }
+
+    #[test]
+    fn a_result_is_waited_for_until_the_deadline() {
+        let slot = |stage| Slot {
+            stage: AtomicU8::new(stage),
+            result: Mutex::new(None),
+            stuck: Mutex::new(None),
+            ready: Condvar::new(),
+        };
+        let shared = Shared::default();
+        let late = slot(WAITING);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(20));
+                late.run(&shared, || 7);
+            });
+            let started = Instant::now();
+            assert_eq!(late.wait(LONG), Some(7));
+            assert!(started.elapsed() < LONG / 2, "it waited until the deadline");
+        });
+        let never = slot(WAITING);
+        assert_eq!(never.wait(Duration::from_millis(20)), None);
+        // The caller has left. The result of the call is dropped.
+        let given_up = slot(GIVEN_UP);
+        given_up.run(&shared, || 7);
+        assert_eq!((given_up.stage.into_inner(), given_up.result.into_inner()), (GIVEN_UP, None));
+        let panicked = slot(WAITING);
+        panicked.run(&shared, || -> i32 { panic!("on purpose") });
+        assert_eq!(panicked.wait(LONG), None, "a panic is no result");
+    }
+}

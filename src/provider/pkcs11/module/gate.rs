@@ -184,4 +184,33 @@ mod tests {
         });
         assert!(gate.enter(SHORT).is_some());
     }
+
+    #[test]
+    fn who_waits_is_told_when_the_last_one_leaves_and_when_the_gate_opens() {
+        let gate = Gate::default();
+        let in_time = |waits: &dyn Fn() -> bool| {
+            let started = Instant::now();
+            assert!(waits());
+            assert!(started.elapsed() < LONG / 2, "it waited until the timeout");
+        };
+        let inside = gate.enter(LONG).expect("it is open");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(SHORT);
+                drop(inside);
+            });
+            in_time(&|| gate.close(LONG).is_some());
+        });
+        let waiters: [&dyn Fn() -> bool; 2] = [&|| gate.enter(LONG).is_some(), &|| gate.close(LONG).is_some()];
+        for waits in waiters {
+            let closed = gate.close(SHORT).expect("nobody is inside");
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(SHORT);
+                    drop(closed);
+                });
+                in_time(waits);
+            });
+        }
+    }
 }
