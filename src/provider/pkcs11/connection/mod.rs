@@ -55,7 +55,7 @@ impl Connection {
         let (slot, info) = find(module, &config.selector)?;
         let login = OpenSession::open(lease, generation, slot)?;
         log_in(login.session(), &info, pin)?;
-        let most = most_sessions(config.max_sessions, &info);
+        let most = most_sessions(config.max_sessions, [info.max_session_count(), info.max_rw_session_count()]);
         drop(call);
         Ok(Self {
             generation,
@@ -115,11 +115,34 @@ pub(in crate::provider::pkcs11) struct SessionContext<'a> {
 
 /// Returns the maximum number of sessions for operations. One session of the token is reserved for
 /// the login.
-fn most_sessions(wanted: usize, info: &TokenInfo) -> usize {
-    [info.max_session_count(), info.max_rw_session_count()].into_iter().fold(wanted.max(1), |most, limit| match limit {
+fn most_sessions(wanted: usize, limits: [Limit; 2]) -> usize {
+    limits.into_iter().fold(wanted.max(1), |most, limit| match limit {
         Limit::Max(count) if count > 0 => {
             most.min(usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(1).max(1))
         }
         Limit::Max(_) | Limit::Infinite | Limit::Unavailable => most,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_session_of_the_token_is_left_for_the_login() {
+        use Limit::{Infinite, Max, Unavailable};
+        for (wanted, limits, most) in [
+            (8, [Infinite, Unavailable], 8),
+            (0, [Infinite, Infinite], 1),
+            (8, [Max(8), Infinite], 7),
+            (8, [Infinite, Max(4)], 3),
+            (8, [Max(100), Max(9)], 8),
+            (8, [Max(2), Max(3)], 1),
+            (8, [Max(1), Infinite], 1),
+            (8, [Max(0), Max(0)], 8),
+            (usize::MAX, [Max(u64::MAX), Infinite], usize::MAX - 1),
+        ] {
+            assert_eq!(most_sessions(wanted, limits), most, "{wanted} {limits:?}");
+        }
+    }
 }
