@@ -163,9 +163,6 @@ impl Member {
             return (MemberState::Unresponsive, Some("a call to its module does not return".to_owned()));
         }
         match health.state {
-            HealthState::Connected if health.stuck_calls > 0 => {
-                (MemberState::Active, Some(format!("{} calls do not return", health.stuck_calls)))
-            }
             HealthState::Connected => (MemberState::Active, None),
             HealthState::PinRejected => (MemberState::CredentialRejected, reason(health.last_error)),
             HealthState::Failing | HealthState::CircuitOpen => (MemberState::Unreachable, reason(health.last_error)),
