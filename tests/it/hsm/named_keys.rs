@@ -36,6 +36,9 @@ const ORDERS: &str = "STRONGROOM_HSM_NAMES_ORDERS";
 /// CKR_DEVICE_REMOVED.
 pub(super) const DEVICE_REMOVED: u64 = 0x32;
 
+/// CKR_TOKEN_WRITE_PROTECTED.
+const TOKEN_WRITE_PROTECTED: u64 = 0xE2;
+
 /// CKR_FUNCTION_FAILED.
 const FUNCTION_FAILED: u64 = 0x06;
 
@@ -343,6 +346,23 @@ fn a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them
     Ok(())
 }
 
+/// The key disappears after it has proved itself.
+#[test]
+fn a_root_key_that_is_removed_while_it_is_looked_for_is_not_found() {
+    let Some(world) = World::empty("a_root_key_that_is_removed_while_it_is_looked_for_is_not_found") else { return };
+    let hsm = &world.0[0];
+    let (slow, others) = (world.vendor_managed(hsm.shim().path()), world.vendor_managed(&hsm.bare_path()));
+    HsmRootKey::generate(&others, "root").expect("the name is free");
+    let find = || HsmRootKey::find(&slow, "root").map(drop);
+    let found = overtaken(hsm, Function::Decrypt, 0, find, || {
+        others.token("cluster").expect("the slot").destroy_objects(b"root").expect("the operator can");
+    });
+    let error = found.expect_err("it is gone");
+    assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
+    assert!(error.to_string().contains("change while they are looked at"), "{error}");
+    assert_eq!(world.all_keys_of(0), 0);
+}
+
 /// The last step of a generation fails.
 #[test]
 fn a_root_key_whose_reservation_stays_is_found_when_an_operator_removes_it() {
@@ -500,6 +520,37 @@ fn a_key_that_one_member_alone_could_take_is_refused_and_erased() {
         assert_eq!(world.all_keys(), [1, 1], "the replication keys");
     }
     HsmRootKey::generate(&cluster, "root").expect("the member west accepts keys again");
+}
+
+/// The error of such a token must not suggest removing the objects of another process.
+#[test]
+fn a_token_that_refuses_a_new_key_is_not_taken_for_another_process() {
+    let test = "a_token_that_refuses_a_new_key_is_not_taken_for_another_process";
+    let Some((world, cluster)) = World::new(test) else { return };
+    let check = |refused: Result<()>, code: u64| {
+        let error = refused.expect_err("a token refuses it");
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{code:#x}: {error}");
+        let text = error.to_string();
+        assert!(text.contains("answers CKR_") && !text.contains("another process"), "{code:#x}: {text}");
+    };
+    for code in [DEVICE_REMOVED, TOKEN_WRITE_PROTECTED] {
+        for member in 0..2 {
+            world.0[member].shim().rule(Function::GenerateKey, 0, u64::MAX, Action::Return(code));
+            check(HsmRootKey::generate(&cluster, "root").map(drop), code);
+            world.clear();
+            assert_eq!(world.all_keys(), [1, 1], "the replication keys");
+        }
+    }
+    for code in [DEVICE_REMOVED, TOKEN_WRITE_PROTECTED] {
+        let world = World::empty(test).expect("SoftHSM is installed");
+        let cluster = world.cluster();
+        let shim = world.0[1].shim();
+        shim.rule(Function::CreateObject, 0, u64::MAX, Action::Return(code));
+        check(cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32])), code);
+        world.clear();
+        assert_eq!(world.keys(REPLICATION_KEY), [1, 0], "it stays where it was installed");
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32])).expect("again");
+    }
 }
 
 #[test]
