@@ -124,6 +124,34 @@ fn more_callers_than_sessions_wait_for_their_turn() {
     assert!(open <= 3, "{open} sessions are open");
 }
 
+/// A token may have fewer sessions than it says.
+#[test]
+fn a_token_without_another_session_is_not_asked_for_one_again() {
+    let Some(hsm) = soft_hsm("a_token_without_another_session_is_not_asked_for_one_again", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    thread::scope(|scope| {
+        let encrypts = hsm.shim().calls(Function::Encrypt);
+        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
+        let first = scope.spawn(|| token.encrypt(&key, b"context", b"text").map(drop));
+        while hsm.shim().calls(Function::Encrypt) == encrypts {
+            thread::yield_now();
+        }
+        let opened = hsm.shim().calls(Function::OpenSession);
+        hsm.shim().rule(Function::OpenSession, 0, u64::MAX, Action::Return(0xB1));
+        let second = scope.spawn(|| token.encrypt(&key, b"context", b"text").map(drop));
+        while hsm.shim().calls(Function::OpenSession) == opened {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(200));
+        assert!(!second.is_finished(), "it waits for the session of the first");
+        hsm.shim().clear();
+        first.join().expect("no panic").expect("it comes back");
+        second.join().expect("no panic").expect("it gets the session");
+        assert_eq!(hsm.shim().calls(Function::OpenSession), opened + 1);
+    });
+}
+
 #[test]
 fn a_token_that_says_it_is_busy_is_asked_again() {
     let Some(hsm) = soft_hsm("a_token_that_says_it_is_busy_is_asked_again", &["one"]) else { return };

@@ -4,7 +4,7 @@ use strongroom::crypto::KeyPairKind;
 use strongroom::provider::pkcs11::{
     ErrorClass, GCM_OVERHEAD, IvMode, KeyTypes, Module, NewKey, Token, TokenKeyHandle, TokenKeyKind,
 };
-use strongroom_pkcs11_faults::{Action, Bare, Function};
+use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
 use super::{aes, config, module, options, pin, soft_hsm, token};
 
@@ -64,7 +64,7 @@ fn a_key_id_that_is_taken_is_refused() {
 
 /// Opens a second connection to the same tokens, as another program would, through another copy of
 /// the shim in the process.
-fn others(hsm: &strongroom_pkcs11_faults::SoftHsm, label: &str) -> Token {
+fn others(hsm: &SoftHsm, label: &str) -> Token {
     let module = Module::load_with(hsm.bare_path(), options()).expect("a module");
     Token::new(&module, config(label), pin())
 }
@@ -236,6 +236,30 @@ fn a_token_that_makes_its_own_initialisation_vectors_is_understood() {
     }
 }
 
+/// A token that decrypts whatever it is given authenticates nothing.
+#[test]
+fn a_token_whose_aes_gcm_does_not_authenticate_is_not_used() {
+    let Some(hsm) = soft_hsm("a_token_whose_aes_gcm_does_not_authenticate_is_not_used", &["one"]) else { return };
+    let calls = || hsm.shim().calls(Function::Decrypt);
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let before = calls();
+    token.decrypt(&key, b"context", &sealed).expect("it opens");
+    let of_each = calls() - before;
+    // The self-test decrypts a ciphertext, the same one with another tag, and the first one with
+    // other associated data. The last call of each decryption writes the plaintext, or here nothing.
+    for decryption in 0..3 {
+        hsm.shim().rule(Function::Decrypt, of_each * (decryption + 1) - 1, 1, Action::Return(0));
+        let tested = Token::new(&module(&hsm), config("one"), pin());
+        let error = tested.connect().expect_err("it is not AES-GCM");
+        assert_eq!(error.class(), ErrorClass::Fatal, "{decryption}: {error}");
+        assert!(error.to_string().contains("fails the self-test of CKM_AES_GCM"), "{decryption}: {error}");
+        hsm.shim().clear();
+        tested.connect().expect("it is AES-GCM");
+    }
+}
+
 #[test]
 fn a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed() {
     let Some(hsm) = soft_hsm("a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed", &["one"])
@@ -261,6 +285,104 @@ fn a_key_that_a_token_does_not_show_once_is_looked_for_again() {
     token.connect().expect("the token exists");
     hsm.shim().rule(Function::FindObjects, 0, 1, Action::Return(0));
     token.encrypt(&key, b"context", b"text").expect("the second search finds the token");
+}
+
+/// Returns the number of objects in the tokens, of any kind.
+fn object_files(hsm: &SoftHsm) -> usize {
+    let folders = std::fs::read_dir(hsm.folder().join("tokens")).expect("a folder");
+    let files = folders.flat_map(|token| std::fs::read_dir(token.expect("an entry").path()).expect("a folder"));
+    files.filter(|file| file.as_ref().expect("an entry").path().extension().is_some_and(|end| end == "object")).count()
+}
+
+/// A token that does not report a full disk is tested with a large object before each new key.
+#[test]
+fn the_object_that_tests_for_free_space_does_not_stay() {
+    let Some(hsm) = soft_hsm("the_object_that_tests_for_free_space_does_not_stay", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let before = {
+        token.connect().expect("it is there");
+        object_files(&hsm)
+    };
+    aes(&token, 1);
+    assert_eq!(object_files(&hsm), before + 1, "the key alone");
+    // If it cannot be removed, the next call that creates or destroys a key removes it.
+    for round in 1..=2 {
+        hsm.shim().rule(Function::DestroyObject, 0, 1, Action::Return(0x30));
+        aes(&token, 2);
+        assert_eq!(object_files(&hsm), before + 3, "the probe is there too");
+        if round == 1 {
+            aes(&token, 3);
+            assert_eq!(object_files(&hsm), before + 3);
+            token.destroy_objects(&[3; 32]).expect("it is destroyed");
+        } else {
+            token.destroy_objects(&[1; 32]).expect("it is destroyed");
+            assert_eq!(object_files(&hsm), before + 1);
+        }
+        token.destroy_objects(&[2; 32]).expect("it is destroyed");
+    }
+    assert_eq!(object_files(&hsm), before);
+}
+
+#[test]
+fn a_token_is_tested_for_free_space_only_if_it_does_not_report_a_full_disk() {
+    let test = "a_token_is_tested_for_free_space_only_if_it_does_not_report_a_full_disk";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let created = || hsm.shim().calls(Function::CreateObject);
+    let generate = |id: u8| token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256));
+    generate(1).expect("there is room");
+    assert_eq!(created(), 1);
+    // Another operation may have disturbed the test. A disk that stays full is no disturbance.
+    for (failures, expected) in [(1, Ok(())), (2, Ok(())), (3, Err(ErrorClass::Busy))] {
+        let before = created();
+        hsm.shim().rule(Function::CreateObject, 0, failures, Action::Return(0x05));
+        let made = generate(2).map(drop);
+        hsm.shim().clear();
+        assert_eq!(created() - before, (failures + 1).min(3), "{failures}");
+        if let Err(error) = &made {
+            assert!(error.to_string().contains("no room for a key"), "{error}");
+        }
+        assert_eq!(made.map_err(|error| error.class()), expected, "{failures}");
+        assert_eq!(token.destroy_objects(&[2; 32]).expect("it answers"), usize::from(expected.is_ok()));
+    }
+    let before = created();
+    hsm.shim().rule(Function::CreateObject, 0, u64::MAX, Action::Return(0xE2));
+    let refused = generate(2).expect_err("it is write-protected");
+    assert_eq!((refused.class(), created() - before), (ErrorClass::Denied, 1), "{refused}");
+
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    hsm.shim().conceal_manufacturer();
+    aes(&super::token(&hsm, "one"), 1);
+    assert_eq!(hsm.shim().calls(Function::CreateObject), 0, "nothing is known of this vendor");
+}
+
+#[test]
+fn a_key_is_searched_for_once() {
+    let Some(hsm) = soft_hsm("a_key_is_searched_for_once", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let keys = [1, 2, 3].map(|id| aes(&token, id));
+    let encrypt = || {
+        for key in &keys {
+            token.encrypt(key, b"context", b"text").expect("it encrypts");
+        }
+    };
+    let searches = || hsm.shim().calls(Function::FindObjectsInit);
+    let before = searches();
+    encrypt();
+    assert_eq!(searches(), before, "they were created here");
+    let generated = hsm.shim().calls(Function::GenerateKey);
+    token.disconnect();
+    token.connect().expect("it is there");
+    assert_eq!(hsm.shim().calls(Function::GenerateKey), generated, "the token is tested once");
+    let before = searches();
+    encrypt();
+    assert_eq!(searches(), before + 3, "the handles of an earlier connection are invalid");
+    encrypt();
+    assert_eq!(searches(), before + 3);
+    token.verify_key(&keys[0]).expect("it is there");
+    assert_eq!(searches(), before + 4);
+    encrypt();
+    assert_eq!(searches(), before + 4, "the others are still known");
 }
 
 #[test]
