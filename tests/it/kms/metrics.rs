@@ -320,7 +320,7 @@ fn lookups_of_cached_data_keys_are_counted() -> Result<()> {
         .max_bytes(100)
         .metrics(Arc::clone(&totals))
         .build()?;
-    let envelope = Envelope::with_materials_manager(manager);
+    let envelope = Envelope::new(manager);
     let context = EncryptionContext::new();
     let (messages, recorded) = totals.during(|| [b"1", b"2", b"3"].map(|text| envelope.encrypt(text, &context)));
     assert_recorded(recorded, &[("cache_lookups_total{data_keys,miss}", 1), ("cache_lookups_total{data_keys,hit}", 2)]);
