@@ -200,15 +200,19 @@ mod tests {
     use super::*;
     use crate::crypto::{KeyPairKind, RsaOaep};
     use crate::envelope::operations::Envelope;
-    use crate::envelope::{KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
+    use crate::envelope::{KmsContextKeyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
     use crate::kms::Kms;
 
     #[test]
     fn keyrings_of_secret_keys_meet_the_contract() -> Result<()> {
         let kms = Kms::in_memory()?;
         let managed = KmsKeyring::new(&kms, kms.create_key(Default::default())?.key_id())?;
+        for tenant in ["42", "43"] {
+            kms.create_alias(format!("alias/tenant/{tenant}"), kms.create_key(Default::default())?.key_id())?;
+        }
+        let of_tenants = KmsContextKeyring::with_alias_prefix(&kms, "tenant", "alias/tenant/")?;
         let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_from_slice(&[7; 32]))?;
-        let keyrings: [&dyn Keyring; 2] = [&managed, &raw];
+        let keyrings: [&dyn Keyring; 3] = [&managed, &of_tenants, &raw];
         for keyring in keyrings {
             run(keyring, keyring)?;
             run_context(keyring, keyring)?;

@@ -54,8 +54,8 @@ mod stream;
 pub mod conformance;
 
 pub use keyring::{
-    DefaultMaterialsManager, KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring,
-    RawRsaKeyring, UnwrapFailure, UnwrapFailures,
+    DefaultMaterialsManager, KMS_PROVIDER_ID, Keyring, KmsContextKeyring, KmsKeyring, MultiKeyring, RawAesKeyring,
+    RawEcdhKeyring, RawRsaKeyring, UnwrapFailure, UnwrapFailures,
 };
 pub use materials::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,

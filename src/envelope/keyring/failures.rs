@@ -121,6 +121,11 @@ impl UnwrapFailures {
         self.0.push(UnwrapFailure { provider_id, reason: error.to_string(), error });
     }
 
+    /// Returns the failure of a keyring that failed before it tried a wrapped data key.
+    pub(super) fn before_any(error: Error) -> Self {
+        Self(vec![UnwrapFailure { provider_id: None, reason: error.to_string(), error }])
+    }
+
     /// Adds all reasons that one of several keyrings returned, each prefixed with the name of the
     /// keyring.
     pub(super) fn push_error(&mut self, keyring: &str, error: &Error) {

@@ -6,6 +6,7 @@ mod check_order;
 mod file_example;
 mod in_memory;
 mod key_sources;
+mod kms_context_keyring;
 mod kms_keyring;
 mod nonconforming_writers;
 mod reader_equivalence;
