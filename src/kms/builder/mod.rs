@@ -84,6 +84,32 @@ impl Kms {
 /// | account, partition, region | `000000000000`, `aws`, `local` |
 /// | limits | those of AWS KMS |
 /// | insecure test keys | refused |
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::audit::{Action, MemoryTrail};
+/// use strongroom::identity::{AccountId, Locality};
+/// use strongroom::key::Operation;
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::MemoryStore;
+/// use strongroom::{Kms, KmsLimits, SystemClock};
+///
+/// let trail = Arc::new(MemoryTrail::default());
+/// let kms = Kms::builder()
+///     .store(MemoryStore::new(&Default::default())?, RootKey::from_bytes(&[7; 32]))
+///     .audit(Arc::clone(&trail))
+///     .clock(SystemClock)
+///     .account(AccountId::parse("123456789012")?)
+///     .locality(Locality::new("aws", "eu-central-1")?)
+///     .limits(KmsLimits { aliases_per_key: 3, ..KmsLimits::default() })
+///     .build()?;
+/// let key = kms.create_key(Default::default())?;
+/// assert_eq!(key.account().as_str(), "123456789012");
+/// assert!(trail.events().iter().any(|event| event.action == Action::Call(Operation::CreateKey)));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `build` or `open` is called"]
 pub struct KmsBuilder {
@@ -108,6 +134,22 @@ pub struct KmsBuilder {
 impl KmsBuilder {
     /// Stores records in this store, sealed under this root key. Opening the store again requires
     /// the same root key. For a store in a file, `open` (feature `sqlite`) is shorter.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let store = Arc::new(MemoryStore::new(&Default::default())?);
+    /// let open = |secret: [u8; 32]| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&secret)).build();
+    /// let key = open([7; 32])?.create_key(Default::default())?;
+    /// assert_eq!(open([7; 32])?.describe_key(key.arn())?, key);
+    /// assert_eq!(open([8; 32]).unwrap_err().kind(), ErrorKind::RootKey);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn store(mut self, store: impl KeyStore + 'static, root: RootKey) -> Self {
         self.store = Some((Arc::new(store), root));
         self
@@ -119,6 +161,23 @@ impl KmsBuilder {
     /// An anchor that has no position yet is set to that of the store. If the anchor cannot be
     /// moved after a change, the operation fails with an error that says that the change was
     /// committed.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::{Anchor, MemoryAnchor, MemoryStore};
+    ///
+    /// let anchor = Arc::new(MemoryAnchor::default());
+    /// let store = MemoryStore::new(&Default::default())?;
+    /// let kms = Kms::builder().store(store, RootKey::generate()).anchor(Arc::clone(&anchor)).build()?;
+    /// let before = anchor.last()?.map(|last| last.revision);
+    /// kms.create_key(Default::default())?;
+    /// assert!(anchor.last()?.map(|last| last.revision) > before);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn anchor(mut self, anchor: impl Anchor + 'static) -> Self {
         self.anchor = Some(Arc::new(anchor));
         self
@@ -129,6 +188,17 @@ impl KmsBuilder {
     /// [`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider). Add it again
     /// whenever you open the store: without it, its keys cannot be used. Its origin is `AWS_KMS` or
     /// `AWS_CLOUDHSM`, because imported material is always in the store.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::provider::MemoryProvider;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// // A name can be used once, and the built-in provider already has this one.
+    /// let refused = Kms::builder().provider(MemoryProvider::default()).build().unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
         self
@@ -137,6 +207,21 @@ impl KmsBuilder {
     /// Registers an HSM cluster under the name by which custom key stores refer to it
     /// ([`Kms::create_custom_key_store`]). Keep an `Arc` of the cluster to monitor the state of its
     /// members.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::{HsmCluster, MemberState, MemoryCluster};
+    ///
+    /// let cluster = Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"));
+    /// let kms = Kms::builder().cluster(ClusterId::parse("vault")?, Arc::clone(&cluster)).build()?;
+    /// cluster.set_active("hsm-2", false);
+    /// assert_eq!(cluster.members()[1].state, MemberState::Unreachable);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn cluster(mut self, id: ClusterId, cluster: impl HsmCluster + 'static) -> Self {
         self.clusters.push((id, Arc::new(cluster)));
         self
@@ -144,6 +229,30 @@ impl KmsBuilder {
 
     /// Sets the source of the password for a cluster's crypto user. It is called whenever a
     /// connection needs the password, so the store need not contain it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::{CryptoUserCredential, MemoryCluster};
+    /// use strongroom::request::CreateCustomKeyStoreRequest;
+    /// use strongroom::{Kms, Result, SecretBytes};
+    ///
+    /// #[derive(Debug)]
+    /// struct FromAgent;
+    ///
+    /// impl CryptoUserCredential for FromAgent {
+    ///     fn password(&self) -> Result<SecretBytes> {
+    ///         Ok(SecretBytes::copy_from_slice(b"kmsPswd1")) // ask an agent or a vault
+    ///     }
+    /// }
+    ///
+    /// let vault = ClusterId::parse("vault")?;
+    /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// let kms = Kms::builder().cluster(vault.clone(), cluster).cluster_credential(vault.clone(), FromAgent).build()?;
+    /// let store = kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault))?;
+    /// assert!(kms.connect_custom_key_store(store).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn cluster_credential(mut self, id: ClusterId, credential: impl CryptoUserCredential + 'static) -> Self {
         self.cluster_credentials.push((id, Arc::new(credential)));
         self
@@ -151,12 +260,54 @@ impl KmsBuilder {
 
     /// Replaces the authorization policy. The default is [`evaluate`](crate::policy::evaluate),
     /// which a custom policy may call.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest, evaluate};
+    /// use strongroom::{ErrorKind, Kms, Result};
+    ///
+    /// /// The default rules, except that no key can be deleted.
+    /// #[derive(Debug)]
+    /// struct NoDeletion;
+    ///
+    /// impl Policy for NoDeletion {
+    ///     fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision> {
+    ///         match request.operation {
+    ///             Operation::ScheduleKeyDeletion => Ok(Decision::Deny),
+    ///             _ => Ok(evaluate(request, attached)?.decision()),
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let kms = Kms::builder().policy(NoDeletion).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let refused = kms.schedule_key_deletion(key.key_id(), Default::default()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.policy = Some(Arc::new(policy));
         self
     }
 
-    /// Sets the sink for the audit trail. Keep an `Arc` of a [`MemoryTrail`] to read it.
+    /// Sets the sink for the audit trail. The default is a [`MemoryTrail`] with the latest events.
+    /// Keep an `Arc` of a sink to read it or to write checkpoints.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::audit::{MemoryTrail, Outcome};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let trail = Arc::new(MemoryTrail::default());
+    /// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    /// assert!(kms.describe_key("alias/missing").is_err());
+    /// // Refused calls leave an event, too.
+    /// assert_eq!(trail.events()[0].outcome, Outcome::Failure(ErrorKind::NotFound));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn audit(mut self, sink: impl AuditSink + 'static) -> Self {
         self.audit = Some(Arc::new(sink));
         self
@@ -172,7 +323,8 @@ impl KmsBuilder {
         self
     }
 
-    /// Sets the clock.
+    /// Sets the clock. The default is [`SystemClock`]. Tests pass a
+    /// [`ManualClock`](crate::ManualClock): see [`KmsBuilder::clock_tolerance`].
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
@@ -209,14 +361,37 @@ impl KmsBuilder {
         self
     }
 
-    /// Sets the cryptographic backend.
+    /// Sets the cryptographic backend. The default is [`FASTEST`](crate::crypto::FASTEST).
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::crypto::{CryptoBackend, FASTEST, RUST_CRYPTO};
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    ///
+    /// let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    /// let open = |backend| {
+    ///     Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).backend(backend).build()
+    /// };
+    /// // Every backend reads what any other wrote.
+    /// let pure_rust = open(RUST_CRYPTO)?;
+    /// let key = pure_rust.create_key(Default::default())?.key_id();
+    /// let blob = pure_rust.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+    /// let fastest = open(FASTEST)?;
+    /// assert_eq!(fastest.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"data");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.backend = backend;
         self
     }
 
-    /// Sets the account whose root the authority acts as. Keys belong to the account that created
-    /// them and are not visible to other accounts.
+    /// Sets the account whose root the authority acts as. The default is `000000000000`. Keys
+    /// belong to the account that created them and are not visible to other accounts.
     pub const fn account(mut self, account: AccountId) -> Self {
         self.account = account;
         self
@@ -224,27 +399,41 @@ impl KmsBuilder {
 
     /// Registers a service in addition to `s3`, `ebs`, `rds`, `redshift`, and `ssm`.
     /// [`Kms::as_service`] creates its handle, and its key in an account is `alias/aws/<name>`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::ServiceName;
+    /// use strongroom::request::GenerateDataKeyRequest;
+    ///
+    /// let kms = Kms::builder().service(ServiceName::parse("photos")?).build()?;
+    /// let photos = kms.as_service("photos")?;
+    /// let request = GenerateDataKeyRequest::new("alias/aws/photos");
+    /// photos.on_behalf_of(&kms)?.generate_data_key(request)?;
+    /// assert!(kms.as_service("videos").is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn service(mut self, name: ServiceName) -> Self {
         self.services.insert(name);
         self
     }
 
-    /// Sets the partition and region of all ARNs. Choose them once for a store and everything
-    /// encrypted under its keys: messages identify their keys by ARN, so a message written under
-    /// another locality cannot be decrypted.
+    /// Sets the partition and region of all ARNs. The default is `aws` and `local`. Choose them
+    /// once for a store and everything encrypted under its keys: messages identify their keys by
+    /// ARN, so a message written under another locality cannot be decrypted.
     pub fn locality(mut self, locality: Locality) -> Self {
         self.locality = locality;
         self
     }
 
-    /// Sets the quotas.
+    /// Sets the quotas. The default is [`KmsLimits::default`], with the quotas of AWS KMS.
     pub const fn limits(mut self, limits: KmsLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Allows [`Kms::create_insecure_test_key`], which is otherwise rejected. **For tests only**:
-    /// anyone who can read the program knows the material of such keys.
+    /// Allows [`Kms::create_insecure_test_key`], which is otherwise rejected and shows an example.
+    /// **For tests only**: anyone who can read the program knows the material of such keys.
     pub const fn allow_insecure_test_keys(mut self) -> Self {
         self.insecure_test_keys = true;
         self

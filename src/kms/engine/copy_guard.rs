@@ -210,7 +210,7 @@ impl CopyGuard<'_> {
     /// Supersedes all copies of this store, before something is destroyed in a holder.
     ///
     /// # Errors
-    /// Returns the errors of [`CopyGuard::confirm`].
+    /// - The errors of [`CopyGuard::confirm`].
     pub(in crate::kms) fn leave_copies_behind(&self, holder: &MarkHolder<'_>) -> Result<()> {
         self.check_place()?;
         if holder.marks.is_none() {

@@ -36,6 +36,38 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 /// | audit log | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 /// | tests | [`create_insecure_test_key`](Kms::create_insecure_test_key) |
 ///
+/// # Errors of every operation
+/// Each operation documents the errors that are specific to it. In addition, any operation can
+/// return the following:
+///
+/// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if no policy and no grant allows the caller
+///   to perform the operation, or a policy denies it.
+/// - [`NotFound`](crate::ErrorKind::NotFound) if the key belongs to another account and the caller
+///   may not use it, if the text that identifies the key is malformed, or if it is an alias and the
+///   operation accepts only key IDs and key ARNs.
+/// - [`InvalidArn`](crate::ErrorKind::InvalidArn) if the text that identifies the key is a
+///   malformed ARN.
+/// - [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken) if the request contains a grant
+///   token that this `Kms` did not create, and [`Validation`](crate::ErrorKind::Validation) if it
+///   contains more than 10 of them.
+/// - [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if a service manages the key
+///   and the operation is for customer managed keys only.
+/// - [`DryRun`](crate::ErrorKind::DryRun) if the request is a dry run and would have succeeded.
+/// - [`Conflict`](crate::ErrorKind::Conflict) if concurrent changes to the same key kept succeeding
+///   first. Try again.
+/// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material of the key is in a custom
+///   provider that cannot be reached. For a key in a custom key store, it is
+///   [`InvalidState`](crate::ErrorKind::InvalidState), as in AWS KMS.
+/// - [`Store`](crate::ErrorKind::Store) if the store cannot be read or written.
+/// - [`RootKey`](crate::ErrorKind::RootKey) if another process has moved the root key to another
+///   holder.
+/// - [`Integrity`](crate::ErrorKind::Integrity) if the store was modified, or does not match its
+///   anchor.
+/// - [`Audit`](crate::ErrorKind::Audit) if the audit trail rejects the event. The message says
+///   whether a change was committed.
+/// - [`Internal`](crate::ErrorKind::Internal) if the operating system provides no randomness, or a
+///   provider violates its contract.
+///
 /// # Examples
 /// ```
 /// use strongroom::request::{DecryptRequest, EncryptRequest};

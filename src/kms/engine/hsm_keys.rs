@@ -130,11 +130,10 @@ impl Core {
         let _ = self.finish_destroying(&Intent { purpose, ..begun.intent }, revision);
     }
 
-    /// Destroys the material of an intent on every member, and then deletes the intent.
+    /// Destroys the material of an intent on every member, and then deletes the intent. If this
+    /// fails, the intent remains.
     ///
     /// # Errors
-    /// If this function fails, the intent remains.
-    ///
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer.
     /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy.
     pub(in crate::kms) fn finish_destroying(&self, intent: &Intent, expected: Revision) -> Result<()> {

@@ -35,6 +35,19 @@ impl KmsAead {
     /// - The errors of [`Kms::describe_key`].
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not a symmetric encryption
     ///   key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{ErrorKind, Kms, KmsAead};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    /// let refused = KmsAead::new(&kms, kms.create_key(request)?.key_id()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidKeyUsage);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         let key = kms.describe_key(key)?;
         if (key.spec().class(), key.usage()) != (SpecClass::Symmetric, KeyUsage::EncryptDecrypt) {
@@ -46,6 +59,18 @@ impl KmsAead {
     }
 
     /// Returns the ARN of the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Kms, KmsAead};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.create_alias("alias/columns", key.key_id())?;
+    /// // The value refers to the key, even if the alias moves.
+    /// assert_eq!(KmsAead::new(&kms, "alias/columns")?.key_arn(), key.arn());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn key_arn(&self) -> &KeyArn {
         &self.key_arn
     }
@@ -53,7 +78,7 @@ impl KmsAead {
     /// Encrypts 1 to 4,096 bytes, bound to a context.
     ///
     /// # Errors
-    /// The same as [`Kms::encrypt`].
+    /// - The errors of [`Kms::encrypt`].
     pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
         let request = EncryptRequest::new(&self.key_arn, plaintext).context(context);
         self.kms.encrypt(request).map(|made| made.ciphertext_blob)

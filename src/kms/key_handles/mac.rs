@@ -49,11 +49,39 @@ impl KmsMac {
     }
 
     /// Returns the ARN of the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{Kms, KmsMac};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    /// let key = kms.create_key(request)?;
+    /// assert_eq!(KmsMac::new(&kms, key.key_id())?.key_arn(), key.arn());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn key_arn(&self) -> &KeyArn {
         &self.key_arn
     }
 
     /// Returns the MAC algorithm.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::MacAlgorithm;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{Kms, KmsMac};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac384).usage(KeyUsage::GenerateVerifyMac);
+    /// let mac = KmsMac::new(&kms, kms.create_key(request)?.key_id())?;
+    /// assert_eq!(mac.algorithm(), MacAlgorithm::HmacSha384);
+    /// assert_eq!(mac.authenticate(b"a message")?.len(), 48);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn algorithm(&self) -> MacAlgorithm {
         self.algorithm
     }
@@ -61,7 +89,7 @@ impl KmsMac {
     /// Computes the MAC of 1 to 4,096 bytes.
     ///
     /// # Errors
-    /// The same as [`Kms::generate_mac`].
+    /// - The errors of [`Kms::generate_mac`].
     pub fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
         let request = GenerateMacRequest::new(&self.key_arn, self.algorithm, message);
         self.kms.generate_mac(request).map(|made| made.mac)

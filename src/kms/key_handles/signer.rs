@@ -31,18 +31,21 @@ use crate::kms::request::{KeyReference, SignRequest};
 ///
 /// # Examples
 /// ```
+/// use signature::{Keypair, Signer, Verifier};
+/// use strongroom::algorithm::SigningAlgorithm;
 /// use strongroom::key::{KeySpec, KeyUsage};
 /// use strongroom::request::CreateKeyRequest;
 /// use strongroom::{Kms, KmsSigner};
-/// # use signature::{Keypair, Signer, Verifier};
 ///
 /// let kms = Kms::in_memory()?;
 /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
-/// let key = kms.create_key(request)?.key_id();
+/// let key = kms.create_key(request)?;
 ///
-/// let signer = KmsSigner::<p256::ecdsa::VerifyingKey>::new(&kms, key)?;
+/// let signer = KmsSigner::<p256::ecdsa::VerifyingKey>::new(&kms, key.key_id())?;
 /// let signature: p256::ecdsa::Signature = signer.try_sign(b"a message")?;
 /// signer.verifying_key().verify(b"a message", &signature)?;
+/// assert!(signer.verifying_key().verify(b"another", &signature).is_err());
+/// assert_eq!((signer.key_arn(), signer.algorithm()), (key.arn(), SigningAlgorithm::EcdsaSha256));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
@@ -161,11 +164,27 @@ pub trait KmsVerifyingKey: DecodePublicKey + Clone + sealed::Sealed {
 }
 
 /// A signature type of a verifying key.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm::EcdsaSha384;
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, SignRequest};
+/// use strongroom::{Kms, KmsSignature};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP384).usage(KeyUsage::SignVerify);
+/// let key = kms.create_key(request)?.key_id();
+/// let der = kms.sign(SignRequest::new(key, EcdsaSha384, b"a message"))?.signature;
+/// let signature = p384::ecdsa::Signature::from_kms(&der)?;
+/// assert_eq!(signature.to_bytes().len(), 96); // r and s, as in JSON web tokens
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait KmsSignature<V>: Sized {
     /// Converts the result of [`Kms::sign`].
     ///
     /// # Errors
-    /// Returns an error if the bytes are not such a signature.
+    /// - [`signature::Error`] if the bytes are not such a signature.
     fn from_kms(signature: &[u8]) -> Result<Self, signature::Error>;
 }
 

@@ -21,6 +21,7 @@ impl Kms {
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Audit`](ErrorKind::Audit) if the files cannot be read.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -109,6 +110,7 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -149,6 +151,7 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the store does not know the chain.
     /// - [`InvalidState`](ErrorKind::InvalidState) if this KMS or, as far as it can detect, another
     ///   process is writing the chain.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

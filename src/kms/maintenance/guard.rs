@@ -12,6 +12,29 @@ use crate::lock::{Condvar, Mutex};
 
 /// Runs maintenance on a thread for as long as the guard exists. Dropping the guard waits for a
 /// sweep in progress to finish.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use strongroom::{Kms, Result};
+/// use strongroom::maintenance::{MaintenanceGuard, MaintenanceReport};
+///
+/// struct Service {
+///     kms: Kms,
+///     maintenance: MaintenanceGuard, // dropped with the service
+/// }
+///
+/// let kms = Kms::in_memory()?;
+/// let maintenance = kms.maintain_every(Duration::from_secs(3_600), |report: Result<MaintenanceReport>| {
+///     if !report.is_ok_and(|report| report.is_complete()) {
+///         eprintln!("maintenance is not complete");
+///     }
+/// })?;
+/// let service = Service { kms, maintenance };
+/// assert!(service.maintenance.is_running());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[must_use = "maintenance ends when the guard is dropped"]
 pub struct MaintenanceGuard {
     signal: Arc<Signal>,
@@ -36,6 +59,7 @@ impl Kms {
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Validation`](ErrorKind::Validation) if the interval is zero.
     /// - [`Internal`](ErrorKind::Internal) if the operating system cannot create a thread.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -23,13 +23,15 @@ impl Kms {
     /// rotation are no longer accepted. Older backups require the root key under which they were
     /// created. For most holders it is the same one.
     ///
+    /// After an error, the records resealed so far remain resealed. Call this method again to
+    /// resume the rotation.
+    ///
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read or written.
     /// - [`Integrity`](ErrorKind::Integrity) if a record cannot be unsealed or is missing.
     /// - The errors of the holder.
-    ///
-    /// Work completed before an error is kept: call this method again to resume.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -97,6 +99,7 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -49,6 +49,7 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read at all.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -116,6 +117,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the clock shows another time.
     /// - [`Store`](ErrorKind::Store) if the store cannot be written.
     /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

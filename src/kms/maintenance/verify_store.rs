@@ -30,6 +30,7 @@ impl Kms {
     /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read.
     /// - [`Integrity`](crate::ErrorKind::Integrity) if the index of the store is incomplete or does
     ///   not match the anchor.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

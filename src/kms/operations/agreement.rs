@@ -20,9 +20,11 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the public key is malformed, is on another curve,
     ///   or is not a point on the curve.
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for key agreement.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the key is in an HSM.
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -30,6 +30,7 @@ impl Kms {
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key already has 50 aliases.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -67,6 +68,7 @@ impl Kms {
     ///   HMAC) or usage.
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the new key already has 50 aliases.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the new key is pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -120,6 +122,7 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the alias does not exist.
     /// - [`NotAuthorized`](ErrorKind::NotAuthorized) if the name begins with `alias/aws/`.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -163,6 +166,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

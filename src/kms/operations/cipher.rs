@@ -31,9 +31,12 @@ impl Kms {
     ///   context is too long.
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key or the algorithm is not for
     ///   encryption.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key is in an HSM and its current
+    ///   version has encrypted 2^32 messages.
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -70,9 +73,10 @@ impl Kms {
     /// key can be decrypted.
     ///
     /// # Errors
-    /// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) , without details, if the blob is
+    /// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext), without details, if the blob is
     ///   damaged, belongs to another key, or is bound to another context.
-    /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the request specifies another key.
+    /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the request specifies another key, or one
+    ///   that is not for encryption.
     /// - [`Validation`](ErrorKind::Validation) if an RSA algorithm is requested without a key or
     ///   with a context.
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key does not support the algorithm.
@@ -80,6 +84,7 @@ impl Kms {
     ///   caller may not use it.
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -24,6 +24,7 @@ impl Kms {
     /// - [`ClusterNotFound`](crate::ErrorKind::ClusterNotFound) if the builder was not given its
     ///   cluster.
     /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if this connection attempt failed.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -68,6 +69,7 @@ impl Kms {
     ///   store does not exist.
     /// - [`CustomKeyStoreInvalidState`](crate::ErrorKind::CustomKeyStoreInvalidState) if it is
     ///   disconnected or disconnecting.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -46,6 +46,7 @@ impl Kms {
     ///   too few active HSMs or zones.
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the account already has 10 custom key
     ///   stores.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -155,6 +156,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -191,6 +193,7 @@ impl Kms {
     ///
     /// # Errors
     /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if it does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -391,6 +394,7 @@ impl Kms {
     ///   disconnected.
     /// - [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) if it contains keys, including
     ///   any that are pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -18,11 +18,14 @@ impl Kms {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the length is not 1 to 1,024 bytes, or the
     ///   context is too long.
-    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for encryption.
-    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the key is not symmetric.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not a symmetric encryption
+    ///   key.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key is in an HSM and its current
+    ///   version has encrypted 2^32 messages.
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -47,7 +50,7 @@ impl Kms {
     /// must not read it.
     ///
     /// # Errors
-    /// The same as [`Kms::generate_data_key`].
+    /// - The errors of [`Kms::generate_data_key`].
     ///
     /// # Examples
     /// ```
@@ -104,6 +107,7 @@ impl Kms {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the length is out of range.
     /// - [`Internal`](ErrorKind::Internal) if no randomness is available.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -131,6 +135,7 @@ impl Kms {
     ///   not exist.
     /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not
     ///   connected, or no HSM responds.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -23,11 +23,14 @@ impl Kms {
     /// # Errors
     /// - [`InvalidKeyUsage`](crate::ErrorKind::InvalidKeyUsage) if the KMS key is not a symmetric
     ///   encryption key.
+    /// - [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if the KMS key is in an
+    ///   HSM.
     /// - [`Validation`](crate::ErrorKind::Validation) if the context is too long.
     /// - [`Disabled`](crate::ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key state does not allow the
     ///   operation.
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -53,7 +56,7 @@ impl Kms {
     /// pairs but must not use them.
     ///
     /// # Errors
-    /// The same as [`Kms::generate_data_key_pair`].
+    /// - The errors of [`Kms::generate_data_key_pair`].
     ///
     /// # Examples
     /// ```

@@ -17,6 +17,7 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is already pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -62,6 +63,7 @@ impl Kms {
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist, or its waiting period
     ///   has ended by a trusted clock ([`Kms::run_maintenance`] defines when a clock is trusted).
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is not pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

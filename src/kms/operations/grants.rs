@@ -65,6 +65,7 @@ impl Kms {
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -139,6 +140,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -200,6 +202,7 @@ impl Kms {
     ///   page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -254,6 +257,7 @@ impl Kms {
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -320,6 +324,7 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
     ///   managed.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

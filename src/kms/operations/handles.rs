@@ -14,6 +14,7 @@ impl Kms {
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if this handle is itself narrowed, or if a
     ///   principal of [`AccountId::SERVICES`] is not a service.
     /// - [`Validation`](ErrorKind::Validation) if this KMS does not know the service.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -55,6 +56,7 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if this handle is itself narrowed.
     /// - [`Validation`](ErrorKind::Validation) if the service is not known.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -87,6 +89,7 @@ impl Kms {
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if this is not the handle of a service, or if
     ///   the caller's handle is that of a service, belongs to another KMS, or was created by this
     ///   method.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

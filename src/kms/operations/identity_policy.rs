@@ -24,6 +24,7 @@ impl Kms {
     /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is
     ///   malformed.
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the principal already has 10 policies.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -82,7 +83,7 @@ impl Kms {
     /// Lists the names of the policies of a principal, in order.
     ///
     /// # Errors
-    /// The same as [`Kms::put_identity_policy`].
+    /// - The errors of [`Kms::put_identity_policy`].
     ///
     /// # Examples
     /// ```
@@ -111,7 +112,7 @@ impl Kms {
     /// Deletes a policy of a principal.
     ///
     /// # Errors
-    /// The same as [`Kms::get_identity_policy`].
+    /// - The errors of [`Kms::get_identity_policy`].
     ///
     /// # Examples
     /// ```

@@ -47,6 +47,7 @@ impl Kms {
     ///   wrapping.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -125,6 +126,7 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
     ///   `EXTERNAL`.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -198,6 +200,7 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
     ///   `EXTERNAL`.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -26,6 +26,7 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
     ///   managed.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -68,6 +69,7 @@ impl Kms {
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -88,6 +90,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is not 1 to 1,000.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -31,14 +31,25 @@ impl Kms {
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec,
-    ///   the description is too long, or no provider has the name.
-    /// - [`Tag`](ErrorKind::Tag) if a tag is not allowed.
+    ///   the description or a tag is too long, no provider has the name, or the request specifies
+    ///   both a provider and a custom key store, or neither although the origin is `AWS_CLOUDHSM`.
+    /// - [`Tag`](ErrorKind::Tag) if a tag key is duplicated or reserved, or there are more than 50
+    ///   tags.
     /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the policy is
     ///   malformed, uses an unsupported feature, or locks the caller out.
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the provider does not support
     ///   such keys.
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
+    ///   not exist.
+    /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if the custom key
+    ///   store is not connected.
+    /// - [`ClusterInvalidConfiguration`](ErrorKind::ClusterInvalidConfiguration) if the cluster of
+    ///   the custom key store has too few active HSMs or zones.
+    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, and the key would be
+    ///   created in an HSM or by a custom provider.
     /// - The errors of the provider, if it cannot create a key now.
     /// - The errors of [`Kms::create_alias`] that concern the name, if the request has an alias.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -126,6 +137,7 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the alias does not exist.
     /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if a grant token is invalid.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -156,6 +168,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -213,6 +226,7 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the description is longer than 8,192 characters.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -242,6 +256,7 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion or pending
     ///   import.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -268,6 +283,7 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion or pending
     ///   import.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -21,6 +21,7 @@ impl Kms {
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

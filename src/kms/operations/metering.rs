@@ -23,6 +23,7 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](crate::ErrorKind::Store) if the store fails.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -69,7 +70,7 @@ impl Kms {
     /// Requires the authority's handle.
     ///
     /// # Errors
-    /// The same as [`Kms::metered_keys`].
+    /// - The errors of [`Kms::metered_keys`].
     ///
     /// # Examples
     /// ```
@@ -109,6 +110,7 @@ impl Kms {
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

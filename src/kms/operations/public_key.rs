@@ -18,6 +18,7 @@ impl Kms {
     ///   operation.
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken) if a grant token is invalid.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

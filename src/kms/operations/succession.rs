@@ -29,6 +29,7 @@ impl Kms {
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](crate::ErrorKind::Store) if the store fails before anything is changed.
     /// - [`Audit`](crate::ErrorKind::Audit) if the audit trail fails before anything is changed.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -22,6 +22,7 @@ impl Kms {
     /// - [`Validation`](crate::ErrorKind::Validation) if a tag is too long.
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -55,6 +56,7 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is pending deletion.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -94,6 +96,7 @@ impl Kms {
     /// - [`Validation`](crate::ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](crate::ErrorKind::InvalidMarker) if the marker was not returned by an
     ///   earlier page.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

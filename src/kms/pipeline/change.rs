@@ -151,8 +151,8 @@ impl<'a> Announced<'a> {
     /// edits.
     ///
     /// # Errors
-    /// Returns the errors of the commit. A failure after the commit is not an error here:
-    /// [`Committed::finish`] returns it.
+    /// - The errors of the commit. A failure after the commit is not an error here:
+    ///   [`Committed::finish`] returns it.
     pub(in crate::kms) fn commit(self, edits: Vec<Edit>) -> Result<Committed<'a>, CommitError> {
         let Self { core, call_context, id } = self;
         let failure = match core.audit.commit(&core.registry, edits, id) {

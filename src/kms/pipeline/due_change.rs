@@ -20,7 +20,7 @@ pub(in crate::kms) type Details = Vec<(&'static str, ParameterValue)>;
 /// the change, and `false` if nothing is due or another process was faster.
 ///
 /// # Errors
-/// Returns the errors of `decide`, of the audit log and of the commit.
+/// - The errors of `decide`, of the audit log, and of the commit.
 pub(in crate::kms) fn change_due_key(
     core: &Core,
     action: Action,

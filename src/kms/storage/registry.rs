@@ -57,7 +57,10 @@ impl Registry {
     /// Opens a store, and initializes it if it is new.
     ///
     /// # Errors
-    /// Returns an error if the root key does not belong to the store.
+    /// - [`RootKey`](crate::ErrorKind::RootKey) if the root key does not match the store.
+    /// - [`Integrity`](crate::ErrorKind::Integrity) if the store was altered or does not match the
+    ///   anchor.
+    /// - [`Store`](crate::ErrorKind::Store) if the store fails.
     pub(in crate::kms) fn new(
         (store, root): (Arc<dyn KeyStore>, RootKey),
         anchor: Option<Arc<dyn Anchor>>,

@@ -14,7 +14,7 @@ const MAX_COMMIT_ATTEMPTS: u32 = 256;
 /// with another change. If every attempt conflicts, returns the result of `exhausted`.
 ///
 /// # Errors
-/// Returns the errors of the attempt.
+/// - The errors of the attempt, and of `exhausted`.
 pub(in crate::kms) fn commit_with_retry<T, E>(
     exhausted: impl FnOnce() -> Result<T, E>,
     mut attempt: impl FnMut() -> Result<Option<T>, E>,
@@ -51,7 +51,7 @@ pub(in crate::kms) fn commit_with_counted_retry<T, E>(
 /// Converts the result of a commit for [`commit_with_retry`]: a conflict requests another attempt.
 ///
 /// # Errors
-/// Returns any other failure of the commit.
+/// - Any failure of the commit other than a conflict.
 pub(in crate::kms) fn retriable<T>(committed: Result<T, CommitError>) -> Result<Option<T>, Error> {
     match committed {
         Ok(value) => Ok(Some(value)),

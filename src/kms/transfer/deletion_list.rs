@@ -19,6 +19,25 @@ use crate::kms::storage::registry::Registry;
 use crate::store::{CommitError, MAX_SCAN};
 
 /// The result of [`Kms::apply_deletions`].
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use strongroom::key::DeletionWindow;
+/// use strongroom::{Kms, ManualClock, Timestamp};
+///
+/// # let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+/// # let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+/// let key = kms.create_key(Default::default())?;
+/// kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
+/// clock.advance_days(7);
+/// assert_eq!(kms.run_maintenance()?.deleted, [key.arn().clone()]);
+/// let report = kms.apply_deletions(&kms.export_deletions()?, &[])?;
+/// assert!(report.deleted.is_empty()); // the key is already gone
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "keys that are not confirmed are still in the store"]
@@ -41,6 +60,7 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -113,6 +133,7 @@ impl Kms {
     ///   list can be applied again.
     /// - Any other kind if some keys could not be deleted, for example because their records are
     ///   damaged. All others are deleted. The list can be applied again.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

@@ -43,6 +43,7 @@ impl Kms {
     ///   key.
     /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written. The message says whether
     ///   the keys were imported.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```

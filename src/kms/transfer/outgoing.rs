@@ -20,6 +20,21 @@ use crate::store::MAX_SCAN;
 const MAX_READS: u32 = 16;
 
 /// An export of keys.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+/// use strongroom::export::ExportRecipient;
+///
+/// let backend = CryptoBackend::default();
+/// let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?;
+/// let export = kms.export_key(key.key_id(), &ExportRecipient::rsa(&pair.public_key_der())?)?;
+/// assert_eq!((&export.keys[..], &export.omitted[..]), (&[key.arn().clone()][..], &[][..]));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyExport {
@@ -52,6 +67,7 @@ impl Kms {
     /// - [`InvalidState`](ErrorKind::InvalidState) if imported material of the key is deleted or
     ///   expired.
     /// - [`Audit`](ErrorKind::Audit) if the export cannot be recorded in the audit trail.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
     /// ```
@@ -89,6 +105,8 @@ impl Kms {
     /// Exports every key of every account, like [`Kms::export_key`]. Requires the authority's
     /// handle.
     ///
+    /// Keys that cannot be exported are not an error: [`KeyExport::omitted`] lists them.
+    ///
     /// Each key is read at a single moment, but not all keys at the same one. Prevent changes to
     /// keys during the export, or export from a backup.
     ///
@@ -96,8 +114,6 @@ impl Kms {
     /// - The errors of [`Kms::export_key`].
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the file would be longer than
     ///   [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES).
-    ///
-    /// Keys that cannot be exported are not an error: see [`KeyExport::omitted`].
     ///
     /// # Examples
     /// ```

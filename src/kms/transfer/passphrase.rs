@@ -22,6 +22,24 @@ impl ExportRecipient {
     /// # Errors
     /// - [`Validation`](crate::ErrorKind::Validation) if the passphrase is empty, or contains
     ///   control characters, invisible characters, or characters that Unicode does not define.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::export::{ExportError, ExportIdentity, ExportRecipient};
+    /// use strongroom::Kms;
+    ///
+    /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
+    /// let key = here.create_key(Default::default())?;
+    /// let recipient = ExportRecipient::passphrase("legal winner thank year wave sausage")?;
+    /// let export = here.export_key(key.key_id(), &recipient)?;
+    ///
+    /// let wrong = ExportIdentity::passphrase("legal winner thank year wave");
+    /// let refused = there.import_keys(&export.file, &wrong).unwrap_err();
+    /// assert_eq!(refused.downcast_ref(), Some(&ExportError::WrongPassphrase));
+    /// let identity = ExportIdentity::passphrase("legal winner thank year wave sausage");
+    /// assert_eq!(there.import_keys(&export.file, &identity)?, export.keys);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn passphrase(text: &str) -> Result<Self> {
         Self::passphrase_with_cost(text, PassphraseCost::default())
     }
@@ -31,7 +49,23 @@ impl ExportRecipient {
     /// explicitly.
     ///
     /// # Errors
-    /// The same as [`ExportRecipient::passphrase`].
+    /// - The errors of [`ExportRecipient::passphrase`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::export::{ExportIdentity, ExportRecipient};
+    /// use strongroom::seal::PassphraseCost;
+    ///
+    /// let cost = PassphraseCost::new(64, 3, 1)?; // 64 KiB, for tests only
+    /// let recipient = ExportRecipient::passphrase_with_cost("correct horse", cost)?;
+    /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
+    /// let key = here.create_key(Default::default())?;
+    /// let export = here.export_key(key.key_id(), &recipient)?;
+    /// let imported = there.import_keys(&export.file, &ExportIdentity::passphrase("correct horse"))?;
+    /// assert_eq!(imported, [key.arn().clone()]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn passphrase_with_cost(text: &str, cost: PassphraseCost) -> Result<Self> {
         Ok(Self::of(Recipient { passphrase: Passphrase::new(text)?, cost }))
     }
@@ -40,6 +74,19 @@ impl ExportRecipient {
 impl ExportIdentity {
     /// Creates an identity from the passphrase of an export. It is tried at a cost of up to
     /// [`PassphraseCost::DEFAULT_LIMIT`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::export::{ExportIdentity, ExportRecipient};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// kms.create_key(Default::default())?;
+    /// let export = kms.export_all_keys(&ExportRecipient::passphrase("correct horse battery staple")?)?;
+    /// let identity = ExportIdentity::passphrase("correct horse battery staple");
+    /// assert_eq!(Kms::in_memory()?.import_keys(&export.file, &identity)?.len(), 1);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn passphrase(text: &str) -> Self {
         Self::passphrase_with_limit(text, PassphraseCost::DEFAULT_LIMIT)
     }

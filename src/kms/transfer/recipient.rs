@@ -61,6 +61,26 @@ pub(super) trait Unwrap: fmt::Debug + Send + Sync {
 
 /// The recipient of an export: the owner of an RSA private key or, with the feature `passphrase`,
 /// anyone who knows a passphrase.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+/// use strongroom::export::{ExportIdentity, ExportRecipient};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// // The recipient generates the key pair and sends the public key.
+/// let backend = CryptoBackend::default();
+/// let pair = backend.key_pairs().generate(KeyPairKind::Rsa3072, backend.random())?;
+/// let recipient = ExportRecipient::rsa(&pair.public_key_der())?;
+/// let identity = ExportIdentity::rsa(&pair.to_pkcs8()?)?;
+///
+/// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
+/// let key = here.create_key(Default::default())?;
+/// let export = here.export_key(key.key_id(), &recipient)?;
+/// assert_eq!(there.import_keys(&export.file, &identity)?, export.keys);
+/// assert_eq!(ExportRecipient::rsa(b"no key").unwrap_err().kind(), ErrorKind::Validation);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ExportRecipient(Box<dyn Wrap>);
 
@@ -91,6 +111,27 @@ impl ExportRecipient {
 }
 
 /// The identity that opens an export.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+/// use strongroom::export::{ExportError, ExportIdentity, ExportRecipient};
+/// use strongroom::Kms;
+///
+/// let backend = CryptoBackend::default();
+/// let generate = || backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random());
+/// let (pair, other) = (generate()?, generate()?);
+///
+/// let kms = Kms::in_memory()?;
+/// kms.create_key(Default::default())?;
+/// let export = kms.export_all_keys(&ExportRecipient::rsa(&pair.public_key_der())?)?;
+/// let wrong = ExportIdentity::rsa(&other.to_pkcs8()?)?;
+/// let refused = Kms::in_memory()?.import_keys(&export.file, &wrong).unwrap_err();
+/// assert_eq!(refused.downcast_ref(), Some(&ExportError::WrongKey));
+/// let right = ExportIdentity::rsa(&pair.to_pkcs8()?)?;
+/// assert_eq!(Kms::in_memory()?.import_keys(&export.file, &right)?, export.keys);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ExportIdentity(Box<dyn Unwrap>);
 

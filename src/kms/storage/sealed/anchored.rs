@@ -66,9 +66,9 @@ impl AnchorCheck {
     /// that is far behind.
     ///
     /// # Errors
-    /// Returns an error if such an anchor cannot be moved. If this were allowed, failures to move
-    /// the anchor, and processes killed before they move it, would accumulate until the store
-    /// appears altered.
+    /// - [`Store`](ErrorKind::Store) if such an anchor cannot be moved. If this were allowed,
+    ///   failures to move the anchor, and processes killed before they move it, would accumulate
+    ///   until the store appears altered.
     pub(super) fn follow(&self, identity: &IdentityKey, mark: RecordVersion, head: &IndexRoot) -> Result<()> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         let last = self.last()?;

@@ -77,11 +77,9 @@ impl Sealed {
     /// Opens a store, and initializes it if it is new.
     ///
     /// # Errors
-    /// Returns an error
-    ///
-    /// - if the root key does not belong to the store,
-    /// - if the store's own records do not belong together, or
-    /// - if the anchor has seen a later state of the store.
+    /// - [`RootKey`](ErrorKind::RootKey) if the root key does not match the store.
+    /// - [`Integrity`](ErrorKind::Integrity) if the store's own records do not belong together, or
+    ///   the anchor has seen a later state of the store.
     pub(in crate::kms) fn open(
         store: Arc<dyn KeyStore>,
         root: RootKey,

@@ -30,7 +30,8 @@ impl Sealed {
     /// Starts a rotation, unless one is in progress. Returns `true` if one was in progress.
     ///
     /// # Errors
-    /// Returns an error if the rotation in progress moves the root key to a holder other than `to`.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the rotation in progress moves the root key
+    ///   to a holder other than `to`.
     pub(in crate::kms) fn begin_rotation(&self, to: Option<RootKey>) -> Result<bool> {
         let to = to.map(|root| root.into_holder(&self.backend)).transpose()?;
         commit_with_retry(root_kept_changing, || {
@@ -137,8 +138,8 @@ impl Sealed {
     /// Returns `true` if all records are sealed under the current version.
     ///
     /// # Errors
-    /// Returns an error if the index lists a missing record: a record that cannot be read cannot be
-    /// resealed.
+    /// - [`Integrity`](ErrorKind::Integrity) if the index lists a missing record: a record that
+    ///   cannot be read cannot be resealed.
     fn is_all_current(&self, root: &Root) -> Result<bool> {
         let start = self.store.revision()?;
         let (mut seen, mut is_current) = (HashSet::new(), true);
