@@ -358,9 +358,9 @@ mod tests {
     #[test]
     fn a_code_is_named_and_the_number_of_an_unknown_one_is_told() {
         let text = |code| of_code(code, Function::Login).to_string();
-        assert_eq!(text(RvError::PinIncorrect), "C_Login answers CKR_PIN_INCORRECT");
-        assert_eq!(text(RvError::VendorDefined(0x8000_1234)), "C_Login answers CKR_VENDOR_DEFINED 0x80001234");
-        assert_eq!(text(RvError::UnknownErrorCode(0x7fff_0001)), "C_Login answers an unknown code 0x7fff0001");
+        assert_eq!(text(RvError::PinIncorrect), "C_Login returned CKR_PIN_INCORRECT");
+        assert_eq!(text(RvError::VendorDefined(0x8000_1234)), "C_Login returned CKR_VENDOR_DEFINED 0x80001234");
+        assert_eq!(text(RvError::UnknownErrorCode(0x7fff_0001)), "C_Login returned an unknown code 0x7fff0001");
     }
 
     #[test]
@@ -368,7 +368,7 @@ mod tests {
         let advice = |code| of_code(code, Function::Login).of_login().to_string();
         for (codes, expected) in [
             (&[RvError::PinIncorrect, RvError::PinInvalid, RvError::PinLenRange][..], "the PIN is wrong"),
-            (&[RvError::PinLocked], "the PIN was wrong too often"),
+            (&[RvError::PinLocked], "the PIN is locked after too many wrong attempts"),
             (&[RvError::PinExpired, RvError::NewPinMode, RvError::UserPinNotInitialized], "must set a new PIN"),
             (&[RvError::UserAnotherAlreadyLoggedIn, RvError::UserTooManyTypes], "another user is logged in"),
         ] {
@@ -376,7 +376,7 @@ mod tests {
                 assert!(advice(*code).contains(expected), "{}", advice(*code));
             }
         }
-        assert_eq!(advice(RvError::DeviceRemoved), "C_Login answers CKR_DEVICE_REMOVED");
+        assert_eq!(advice(RvError::DeviceRemoved), "C_Login returned CKR_DEVICE_REMOVED");
     }
 
     #[test]

@@ -391,7 +391,7 @@ pub(in crate::provider::pkcs11) mod tests {
         assert_eq!(mechanism, Some("CKM_AES_GCM"));
         assert!(text.contains("it rejects every vector"), "{text}");
         able.gcm_failure = None;
-        assert!(missing(&able, TokenKeyKind::Aes256).1.contains("it is not in its list"));
+        assert!(missing(&able, TokenKeyKind::Aes256).1.contains("the mechanism is not in the token's list"));
         assert_eq!(able.check_kind(TokenKeyKind::WrappingAes256), Ok(()), "it needs no AES-GCM");
 
         let mut able = everything();

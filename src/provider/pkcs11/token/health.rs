@@ -240,7 +240,7 @@ mod tests {
         assert!(!lets(&breaker));
         let error = breaker.check().expect_err("it is open");
         assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
-        assert_eq!(error.to_string(), "left alone after too many failures: it does not answer");
+        assert_eq!(error.to_string(), "not used for now after too many failures: it does not answer");
         assert_eq!(breaker.report(true), (HealthState::CircuitOpen, 3, Some(lost())));
         breaker.check_pin().expect("the PIN was not rejected");
 

@@ -140,7 +140,7 @@ mod tests {
         }
         hsm.shim().rule(Function::GenerateKey, 0, u64::MAX, Action::Return(0x54));
         let error = token.add_mark(STORE, mark(3)).expect_err("it takes neither");
-        assert!(error.to_string().contains("a mark cannot be kept"), "{error}");
+        assert!(error.to_string().contains("cannot store the mark"), "{error}");
         assert_eq!(token.marks(STORE), Ok(vec![mark(2)]), "the last one stays");
         hsm.shim().clear();
         token.add_mark(STORE, mark(3)).expect("it takes data");
@@ -154,7 +154,7 @@ mod tests {
         for code in [0x32, 0xB3, 0x31] {
             hsm.shim().rule(Function::CreateObject, 0, u64::MAX, Action::Return(code));
             let error = token.add_mark(STORE, mark(1)).expect_err("it does not answer");
-            assert!(!error.to_string().contains("a mark cannot be kept"), "{error}");
+            assert!(!error.to_string().contains("cannot store the mark"), "{error}");
             hsm.shim().clear();
         }
         assert_eq!(hsm.shim().calls(Function::GenerateKey), generated);
@@ -167,7 +167,7 @@ mod tests {
         let Some((_hsm, token)) = soft_token("an_object_that_is_no_mark_is_not_overlooked") else { return };
         token.generate_key(&NewKey::new(&[1; 32], label(STORE), TokenKeyKind::Aes256)).expect("a key");
         let error = token.marks(STORE).expect_err("it is too long");
-        assert!(error.to_string().contains("is no mark of a store"), "{error}");
+        assert!(error.to_string().contains("is not the mark of a store"), "{error}");
         assert_eq!(token.marks([8; 16]), Ok(Vec::new()), "another store has none");
     }
 }
