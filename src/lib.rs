@@ -176,12 +176,23 @@ pub use secret::SecretBytes;
 /// Requests and responses of the operations of [`Kms`], named as in the AWS KMS API.
 ///
 /// The constructor of a request accepts the required parameters, and its methods set the optional
-/// ones. Specify a key by ID, ARN, or alias: by any [`KeyReference`](request::KeyReference).
+/// ones. An operation with few parameters has no request type: it accepts them as arguments.
+///
+/// - Specify a key by ID, ARN, or alias: by any [`KeyReference`](request::KeyReference), parsed or
+///   as text. Operations that change a key accept only its ID or ARN, as in AWS KMS.
+/// - An encryption context binds a ciphertext to its place:
+///   [`EncryptRequest::context`](request::EncryptRequest::context).
+/// - A dry run performs every check and changes nothing:
+///   [`EncryptRequest::dry_run`](request::EncryptRequest::dry_run), [`DryRun`](request::DryRun).
+/// - Lists return a [`Page`](request::Page), whose marker continues in the next
+///   [`PageRequest`](request::PageRequest).
+/// - The fields of responses are public. Plaintexts and secrets in them are
+///   [`SecretBytes`], which are wiped when dropped.
 ///
 /// # Examples
 /// ```
 /// use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
-/// use strongroom::{EncryptionContext, Kms};
+/// use strongroom::{EncryptionContext, ErrorKind, Kms};
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(CreateKeyRequest::default().description("invoices"))?;
@@ -189,6 +200,8 @@ pub use secret::SecretBytes;
 /// let encrypted = kms.encrypt(EncryptRequest::new(key.key_id(), b"IBAN").context(&context))?;
 /// let decrypted = kms.decrypt(DecryptRequest::new(&encrypted.ciphertext_blob).context(&context))?;
 /// assert_eq!(decrypted.plaintext.expose_secret(), b"IBAN");
+/// let refused = kms.decrypt(DecryptRequest::new(&encrypted.ciphertext_blob)).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub mod request {
@@ -207,8 +220,45 @@ pub mod request {
     };
 }
 
-/// Reports of [`Kms::run_maintenance`], [`Kms::verify_store`], [`Kms::rotate_root_key`], and
-/// [`Kms::declare_successor`], and the guard that [`Kms::maintain_every`] returns.
+/// Maintenance of a store: due work, verification, and its root key.
+///
+/// A store needs a regular call of [`Kms::run_maintenance`]. It rotates keys, deletes expired
+/// material, and deletes keys whose waiting period has ended. Nothing else deletes keys
+/// automatically. Call it from a job every hour or every day, or let [`Kms::maintain_every`] call
+/// it on a thread. The other operations are for an operator:
+///
+/// | operation | result |
+/// |---|---|
+/// | [`Kms::run_maintenance`] | [`MaintenanceReport`](maintenance::MaintenanceReport) |
+/// | [`Kms::maintain_every`] | [`MaintenanceGuard`](maintenance::MaintenanceGuard), which stops the thread when dropped |
+/// | [`Kms::verify_store`] | [`StoreVerificationReport`](maintenance::StoreVerificationReport), and [`StoreVerificationProgress`](maintenance::StoreVerificationProgress) while it runs |
+/// | [`Kms::rotate_root_key`], [`Kms::move_root_key`] | [`RootKeyRotation`](maintenance::RootKeyRotation) |
+/// | [`Kms::root_key_status`] | [`RootKeyStatus`](maintenance::RootKeyStatus) |
+/// | [`Kms::declare_successor`] | [`SuccessionReport`](maintenance::SuccessionReport) |
+///
+/// The page [`persistence`](manual::persistence) of the manual describes when to call each of them.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::key::RotationPeriod;
+/// use strongroom::{Kms, ManualClock, Timestamp};
+///
+/// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+/// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+/// let key = kms.create_key(Default::default())?;
+/// kms.enable_key_rotation(key.key_id(), RotationPeriod::from_days(90)?)?;
+///
+/// clock.advance_days(90);
+/// let report = kms.run_maintenance()?;
+/// assert_eq!(report.rotated, [key.arn().clone()]);
+/// for (key, error) in &report.failed {
+///     eprintln!("{key}: {error}"); // alert an operator
+/// }
+/// assert!(kms.verify_store(|_| {})?.is_intact());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub mod maintenance {
     pub use crate::kms::{
         MaintenanceGuard, MaintenanceReport, RootKeyRotation, RootKeyStatus, StoreVerificationProgress,
@@ -216,8 +266,41 @@ pub mod maintenance {
     };
 }
 
-/// Moving keys between stores: [`Kms::export_key`], [`Kms::import_keys`], and related methods, and
-/// [`Kms::apply_deletions`], which replays deletions into a restored backup.
+/// Moving keys between stores, and replaying deletions into a restored backup.
+///
+/// [`Kms::export_key`] and [`Kms::export_all_keys`] seal keys with all versions of their material
+/// for one [`ExportRecipient`](export::ExportRecipient): the owner of an RSA private key or, with
+/// the feature `passphrase`, anyone who knows a passphrase. [`Kms::import_keys`] opens the file
+/// with the matching [`ExportIdentity`](export::ExportIdentity). The imported keys have the same
+/// IDs, so their ciphertexts can be decrypted in the new store. An
+/// [`ExportError`](export::ExportError) states why a file cannot be opened.
+///
+/// A restored backup contains keys that were deleted after it was created.
+/// [`Kms::export_deletions`] lists the deleted keys of a store, and [`Kms::apply_deletions`]
+/// deletes them again. Its result is an [`ApplyDeletionsReport`](export::ApplyDeletionsReport).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+/// use strongroom::export::{ExportIdentity, ExportRecipient};
+/// use strongroom::request::{DecryptRequest, EncryptRequest};
+///
+/// // The new store's operator generates a key pair and sends the public key.
+/// let backend = CryptoBackend::default();
+/// let pair = backend.key_pairs().generate(KeyPairKind::Rsa3072, backend.random())?;
+/// let recipient = ExportRecipient::rsa(&pair.public_key_der())?;
+///
+/// let old = Kms::in_memory()?;
+/// let key = old.create_key(Default::default())?.key_id();
+/// let blob = old.encrypt(EncryptRequest::new(key, b"four words"))?.ciphertext_blob;
+/// let export = old.export_all_keys(&recipient)?;
+///
+/// let new = Kms::in_memory()?;
+/// new.import_keys(&export.file, &ExportIdentity::rsa(&pair.to_pkcs8()?)?)?;
+/// assert_eq!(new.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"four words");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub mod export {
     pub use crate::kms::{
         ApplyDeletionsReport, ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES,

@@ -8,6 +8,26 @@ use crate::key::{KeyArn, Origin};
 use crate::secret::SecretBytes;
 
 /// Parameters for [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::algorithm::KeyAgreementAlgorithm::Ecdh;
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, DeriveSharedSecretRequest};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::KeyAgreement);
+/// let key = kms.create_key(request)?.key_id();
+///
+/// let backend = CryptoBackend::default();
+/// let other = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?;
+/// let other = other.public_key_der();
+/// let secret = kms.derive_shared_secret(DeriveSharedSecretRequest::new(key, Ecdh, &other))?.shared_secret;
+/// assert_eq!(secret.len(), 32);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DeriveSharedSecretRequest<'a, K> {
     pub(in crate::kms) key: K,

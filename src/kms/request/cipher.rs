@@ -10,6 +10,28 @@ use crate::key::{KeyArn, KeyIdentifier, KeyMaterialId};
 use crate::secret::SecretBytes;
 
 /// Parameters for [`Kms::encrypt`](crate::kms::Kms::encrypt).
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::EncryptionAlgorithm;
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, EncryptRequest};
+/// use strongroom::{EncryptionContext, ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let row = EncryptionContext::from([("table", "users"), ("row", "42")]);
+/// let blob = kms.encrypt(EncryptRequest::new(key, b"4711").context(&row))?.ciphertext_blob;
+/// assert_eq!(blob.len(), 94 + 4);
+/// let checked = kms.encrypt(EncryptRequest::new(key, b"4711").dry_run()).unwrap_err();
+/// assert_eq!(checked.kind(), ErrorKind::DryRun); // it would succeed
+///
+/// let request = CreateKeyRequest::default().spec(KeySpec::Rsa2048).usage(KeyUsage::EncryptDecrypt);
+/// let rsa = kms.create_key(request)?.key_id();
+/// let request = EncryptRequest::new(rsa, b"4711").algorithm(EncryptionAlgorithm::RsaesOaepSha256);
+/// assert_eq!(kms.encrypt(request)?.ciphertext_blob.len(), 256);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct EncryptRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -66,6 +88,31 @@ pub struct EncryptResponse {
 }
 
 /// Parameters for [`Kms::decrypt`](crate::kms::Kms::decrypt).
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::EncryptionAlgorithm;
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
+/// use strongroom::{EncryptionContext, ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let (key, other) = (kms.create_key(Default::default())?.key_id(), kms.create_key(Default::default())?.key_id());
+/// let row = EncryptionContext::from([("table", "users"), ("row", "42")]);
+/// let blob = kms.encrypt(EncryptRequest::new(key, b"4711").context(&row))?.ciphertext_blob;
+///
+/// let request = DecryptRequest::new(&blob).context(&row); // the blob names its key
+/// assert_eq!(kms.decrypt(request.clone())?.plaintext.expose_secret(), b"4711");
+/// let refused = kms.decrypt(request.key(other)?).unwrap_err(); // only if it is this key
+/// assert_eq!(refused.kind(), ErrorKind::IncorrectKey);
+///
+/// let request = CreateKeyRequest::default().spec(KeySpec::Rsa2048).usage(KeyUsage::EncryptDecrypt);
+/// let (rsa, algorithm) = (kms.create_key(request)?.key_id(), EncryptionAlgorithm::RsaesOaepSha256);
+/// let blob = kms.encrypt(EncryptRequest::new(rsa, b"4711").algorithm(algorithm))?.ciphertext_blob;
+/// let request = DecryptRequest::new(&blob).key(rsa)?.algorithm(algorithm); // both are required
+/// assert_eq!(kms.decrypt(request)?.plaintext.expose_secret(), b"4711");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct DecryptRequest<'a> {
     pub(in crate::kms) ciphertext_blob: &'a [u8],
@@ -95,7 +142,7 @@ impl<'a> DecryptRequest<'a> {
     /// Requires the ciphertext to have been encrypted under this key.
     ///
     /// # Errors
-    /// Returns the errors of [`KeyReference::to_key_identifier`].
+    /// - The errors of [`KeyReference::to_key_identifier`].
     pub fn key(mut self, key: impl KeyReference) -> Result<Self> {
         self.key = Some(key.to_key_identifier()?);
         Ok(self)
@@ -128,6 +175,37 @@ pub struct DecryptResponse {
 }
 
 /// Parameters for [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt).
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::EncryptionAlgorithm;
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, ReEncryptRequest};
+/// use strongroom::{EncryptionContext, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::Rsa2048).usage(KeyUsage::EncryptDecrypt);
+/// let (outer, inner) = (kms.create_key(request)?.key_id(), kms.create_key(Default::default())?.key_id());
+/// let algorithm = EncryptionAlgorithm::RsaesOaepSha256;
+/// let received = kms.encrypt(EncryptRequest::new(outer, b"4711").algorithm(algorithm))?.ciphertext_blob;
+///
+/// // Moves a secret from the public key of an interface to a row of a table.
+/// let row = EncryptionContext::from([("table", "users"), ("row", "42")]);
+/// let request = ReEncryptRequest::new(&received, inner)
+///     .source_key(outer)?
+///     .source_algorithm(algorithm)
+///     .destination_context(&row);
+/// let stored = kms.re_encrypt(request)?.ciphertext_blob;
+/// assert!(kms.decrypt(DecryptRequest::new(&stored)).is_err());
+///
+/// // Moves it to another row.
+/// let other = EncryptionContext::from([("table", "users"), ("row", "43")]);
+/// let request = ReEncryptRequest::new(&stored, inner).source_context(&row).destination_context(&other);
+/// let moved = kms.re_encrypt(request.destination_algorithm(EncryptionAlgorithm::SymmetricDefault))?;
+/// let opened = kms.decrypt(DecryptRequest::new(&moved.ciphertext_blob).context(&other))?;
+/// assert_eq!(opened.plaintext.expose_secret(), b"4711");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReEncryptRequest<'a, K> {
     pub(in crate::kms) source: DecryptRequest<'a>,
@@ -167,7 +245,7 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
     /// Requires the ciphertext to have been encrypted under this key.
     ///
     /// # Errors
-    /// Returns the errors of [`KeyReference::to_key_identifier`].
+    /// - The errors of [`KeyReference::to_key_identifier`].
     pub fn source_key(mut self, key: impl KeyReference) -> Result<Self> {
         self.source = self.source.key(key)?;
         Ok(self)
@@ -188,6 +266,25 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
     }
 
     /// Names up to 10 grants that may authorize either half of the call.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::request::{CreateGrantRequest, EncryptRequest, ReEncryptRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let blob = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+    /// let worker = Principal::role(AccountId::default(), "worker")?;
+    /// let terms = GrantTerms::new(worker.clone(), [Operation::ReEncryptFrom, Operation::ReEncryptTo])?;
+    /// let tokens = [kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_token];
+    /// let request = ReEncryptRequest::new(&blob, key).grant_tokens(&tokens);
+    /// assert!(kms.as_principal(worker)?.re_encrypt(request).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
         self.source.grant_tokens = tokens;

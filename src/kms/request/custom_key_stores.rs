@@ -10,6 +10,26 @@ use crate::provider::{ClusterManagement, ClusterMember};
 use crate::secret::SecretBytes;
 
 /// Parameters for [`Kms::create_custom_key_store`](crate::Kms::create_custom_key_store).
+///
+/// # Examples
+/// ```
+/// use strongroom::key::{ClusterId, CustomKeyStoreMode, KeySpec, KeyUsage};
+/// use strongroom::provider::MemoryCluster;
+/// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
+/// use strongroom::{Kms, SecretBytes};
+///
+/// let vault = ClusterId::parse("vault")?;
+/// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+/// let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+/// let request = CreateCustomKeyStoreRequest::new("signing keys", vault)
+///     .key_store_password(SecretBytes::copy_from_slice(b"kmsPswd1"))
+///     .mode(CustomKeyStoreMode::Extended); // not only symmetric keys
+/// let store = kms.create_custom_key_store(request)?;
+/// kms.connect_custom_key_store(store)?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+/// assert!(kms.create_key(request.custom_key_store(store)).is_ok());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct CreateCustomKeyStoreRequest {
     pub(in crate::kms) name: String,
@@ -44,6 +64,35 @@ impl CreateCustomKeyStoreRequest {
 
 /// Parameters for [`Kms::update_custom_key_store`](crate::Kms::update_custom_key_store). Settings
 /// that are not specified remain unchanged.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::key::ClusterId;
+/// use strongroom::provider::MemoryCluster;
+/// use strongroom::request::{CreateCustomKeyStoreRequest, UpdateCustomKeyStoreRequest};
+/// use strongroom::{Kms, SecretBytes};
+///
+/// let members = [("hsm-1", "zone-a"), ("hsm-2", "zone-b")];
+/// let (old, new) = (ClusterId::parse("old")?, ClusterId::parse("new")?);
+/// let kms = Kms::builder()
+///     .cluster(old.clone(), MemoryCluster::new(members, b"kmsPswd1"))
+///     .cluster(new.clone(), MemoryCluster::new(members, b"kmsPswd2"))
+///     .build()?;
+/// let password = |text: &[u8]| SecretBytes::copy_from_slice(text);
+/// let request = CreateCustomKeyStoreRequest::new("safe", old).key_store_password(password(b"kmsPswd1"));
+/// let store = kms.create_custom_key_store(request)?;
+///
+/// let request = UpdateCustomKeyStoreRequest::new(store)
+///     .new_name("primary")
+///     .cluster(new.clone())
+///     .key_store_password(password(b"kmsPswd2"));
+/// kms.update_custom_key_store(request)?;
+/// let updated = kms.describe_custom_key_store(store)?;
+/// assert_eq!((updated.custom_key_store_name.as_str(), updated.cluster_id), ("primary", new));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct UpdateCustomKeyStoreRequest {
     pub(in crate::kms) id: CustomKeyStoreId,

@@ -22,6 +22,24 @@ pub enum DataKeyLength {
 
 /// Parameters for [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key) and its variant
 /// without plaintext.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::DataKeySpec;
+/// use strongroom::request::{DecryptRequest, GenerateDataKeyRequest};
+/// use strongroom::{EncryptionContext, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let context = EncryptionContext::from([("volume", "backups")]);
+/// let request = GenerateDataKeyRequest::new(key).context(&context);
+/// assert_eq!(kms.generate_data_key(request.clone())?.plaintext.len(), 32);
+/// let aes128 = kms.generate_data_key(request.clone().key_spec(DataKeySpec::Aes128))?;
+/// assert_eq!(aes128.plaintext.len(), 16);
+/// let xts = kms.generate_data_key(request.number_of_bytes(64))?; // two AES-256 keys
+/// assert_eq!(kms.decrypt(DecryptRequest::new(&xts.ciphertext_blob).context(&context))?.plaintext, xts.plaintext);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GenerateDataKeyRequest<'a, K> {
     pub(in crate::kms) key: K,

@@ -9,6 +9,23 @@ use crate::secret::SecretBytes;
 
 /// Parameters for [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) and its
 /// variant without plaintext.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::DataKeyPairSpec;
+/// use strongroom::request::{DecryptRequest, GenerateDataKeyPairRequest};
+/// use strongroom::{EncryptionContext, ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let device = EncryptionContext::from([("device", "17")]);
+/// let request = GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256).context(&device);
+/// assert_eq!(kms.generate_data_key_pair(request.clone().dry_run()).unwrap_err().kind(), ErrorKind::DryRun);
+/// let pair = kms.generate_data_key_pair(request)?;
+/// let request = DecryptRequest::new(&pair.private_key_ciphertext_blob);
+/// assert_eq!(kms.decrypt(request.context(&device))?.plaintext, pair.private_key_plaintext);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GenerateDataKeyPairRequest<'a, K> {
     pub(in crate::kms) key: K,

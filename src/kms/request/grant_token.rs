@@ -26,6 +26,30 @@ const LENGTH: usize = COVERED + CODE;
 /// A grant takes effect before the call that creates it returns, so you can use it immediately
 /// without a token. strongroom accepts tokens wherever AWS KMS does, and rejects tokens that this
 /// `Kms` did not create.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::GrantTerms;
+/// use strongroom::request::{CreateGrantRequest, DecryptRequest, EncryptRequest, GrantToken};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let blob = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+/// let worker = Principal::role(AccountId::default(), "worker")?;
+/// let terms = GrantTerms::new(worker.clone(), [Operation::Decrypt])?;
+/// let sent = kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_token.as_str().to_owned();
+///
+/// let received = [GrantToken::parse(&sent)?];
+/// let request = DecryptRequest::new(&blob).grant_tokens(&received);
+/// assert!(kms.as_principal(worker)?.decrypt(request.clone()).is_ok());
+/// let refused = Kms::in_memory()?.decrypt(request).unwrap_err(); // not the KMS that issued the token
+/// assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+/// assert_eq!(GrantToken::parse("token").unwrap_err().kind(), ErrorKind::InvalidGrantToken);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct GrantToken(Arc<str>);
 

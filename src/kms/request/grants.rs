@@ -9,6 +9,26 @@ use crate::key::KeyArn;
 use crate::policy::{GrantId, GrantTerms};
 
 /// Parameters for [`Kms::create_grant`](crate::Kms::create_grant).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::GrantTerms;
+/// use strongroom::request::CreateGrantRequest;
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let worker = Principal::role(AccountId::default(), "worker")?;
+/// let terms = GrantTerms::new(worker, [Operation::Encrypt, Operation::Decrypt])?;
+/// let request = CreateGrantRequest::new(key, terms).name("worker/1");
+/// let first = kms.create_grant(request.clone())?;
+/// let repeated = kms.create_grant(request)?; // for example because the response was lost
+/// assert_eq!(first.grant_id, repeated.grant_id);
+/// assert_eq!(kms.list_grants(key, Default::default(), Default::default())?.entries.len(), 1);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct CreateGrantRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -67,6 +87,23 @@ pub struct GrantListEntry {
 }
 
 /// Selects whether a call is executed or only checked.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::GrantTerms;
+/// use strongroom::request::{CreateGrantRequest, DryRun};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let terms = GrantTerms::new(Principal::role(AccountId::default(), "worker")?, [Operation::Decrypt])?;
+/// let id = kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_id;
+/// assert_eq!(kms.revoke_grant(key, id, DryRun::Yes).unwrap_err().kind(), ErrorKind::DryRun);
+/// assert!(kms.revoke_grant(key, id, DryRun::No).is_ok()); // it was not revoked before
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DryRun {
     /// Executes the call.
@@ -78,6 +115,31 @@ pub enum DryRun {
 
 /// A filter for [`Kms::list_grants`](crate::Kms::list_grants). By default, all grants on the key
 /// are listed.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::GrantTerms;
+/// use strongroom::request::{CreateGrantRequest, GrantFilter};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let alice = Principal::user(AccountId::default(), "alice")?;
+/// let bob = Principal::user(AccountId::default(), "bob")?;
+/// let grant = |to: &Principal| -> strongroom::Result<_> {
+///     let terms = GrantTerms::new(to.clone(), [Operation::Encrypt])?;
+///     Ok(kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_id)
+/// };
+/// let (of_alice, of_bob) = (grant(&alice)?, grant(&bob)?);
+///
+/// let found = |filter| kms.list_grants(key, filter, Default::default()).map(|page| page.entries);
+/// assert_eq!(found(GrantFilter::default())?.len(), 2);
+/// assert_eq!(found(GrantFilter::default().grantee(&bob))?[0].grant_id, of_bob);
+/// assert_eq!(found(GrantFilter::default().grant_id(of_alice))?[0].terms.grantee(), &alice);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GrantFilter<'a> {
     pub(in crate::kms) grant_id: Option<GrantId>,

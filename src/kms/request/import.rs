@@ -6,6 +6,26 @@ use crate::clock::Timestamp;
 use crate::key::{ImportType, KeyArn, KeyMaterialId};
 
 /// Parameters for [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import).
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+/// use strongroom::key::{KeySpec, KeyUsage, Origin};
+/// use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::Rsa2048).usage(KeyUsage::SignVerify);
+/// let key = kms.create_key(request.origin(Origin::External))?.key_id();
+///
+/// // RSA-OAEP alone is too short for a private RSA key: wrap it with AES-KWP.
+/// let (direct, wrapped) = (WrappingAlgorithm::RsaesOaepSha256, WrappingAlgorithm::RsaAesKeyWrapSha256);
+/// let request = GetParametersForImportRequest::new(key, direct, WrappingKeySpec::Rsa2048);
+/// assert_eq!(kms.get_parameters_for_import(request).unwrap_err().kind(), ErrorKind::Validation);
+/// let request = GetParametersForImportRequest::new(key, wrapped, WrappingKeySpec::Rsa2048);
+/// assert!(kms.get_parameters_for_import(request).is_ok());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GetParametersForImportRequest<K> {
     pub(in crate::kms) key: K,
@@ -45,6 +65,43 @@ pub(in crate::kms) enum Expiration {
 /// Parameters for [`Kms::import_key_material`](crate::Kms::import_key_material). You must specify
 /// whether the material expires, with [`valid_to`](Self::valid_to) or
 /// [`does_not_expire`](Self::does_not_expire).
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+/// use strongroom::key::{ImportType, KeyState, Origin};
+/// use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest};
+/// use strongroom::{Clock, Kms, ManualClock, Timestamp};
+///
+/// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+/// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+/// let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
+/// let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+/// let parameters = kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, spec))?;
+/// let wrap = |material: &[u8]| {
+///     let backend = CryptoBackend::default();
+///     let wrapping_key = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &parameters.public_key)?;
+///     wrapping_key.encrypt(RsaOaep::Sha256, material, backend.random())
+/// };
+///
+/// // The first material, deleted automatically after 30 days:
+/// let first = wrap(&[1; 32])?;
+/// let request = ImportKeyMaterialRequest::new(key, &parameters.import_token, &first)
+///     .key_material_description("from the vault, shelf 1");
+/// let first_id = kms.import_key_material(request.clone().valid_to(clock.now().plus_days(30)))?.key_material_id;
+/// // The same material again, this time forever:
+/// kms.import_key_material(request.key_material_id(first_id).does_not_expire())?;
+/// // Material for the next rotation:
+/// let second = wrap(&[2; 32])?;
+/// let request = ImportKeyMaterialRequest::new(key, &parameters.import_token, &second).does_not_expire();
+/// kms.import_key_material(request.import_type(ImportType::NewKeyMaterial))?;
+/// kms.rotate_key_on_demand(key)?;
+/// assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ImportKeyMaterialRequest<'a, K> {
     pub(in crate::kms) key: K,

@@ -3,6 +3,23 @@
 use super::key_reference::KeyReference;
 
 /// Parameters for [`Kms::put_key_policy`](crate::Kms::put_key_policy).
+///
+/// # Examples
+/// ```
+/// use strongroom::request::PutKeyPolicyRequest;
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+///     "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"}, "Action": "kms:*", "Resource": "*"}}"#;
+/// let request = PutKeyPolicyRequest::new(key, policy);
+/// let refused = kms.put_key_policy(request.clone()).unwrap_err(); // it locks the caller out
+/// assert_eq!(refused.kind(), ErrorKind::MalformedPolicyDocument);
+/// kms.put_key_policy(request.bypass_policy_lockout_safety_check())?;
+/// assert_eq!(kms.get_key_policy(key).unwrap_err().kind(), ErrorKind::AccessDenied);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct PutKeyPolicyRequest<'a, K> {
     pub(in crate::kms) key: K,

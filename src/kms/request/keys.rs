@@ -12,13 +12,19 @@ use crate::provider::ProviderId;
 ///
 /// # Examples
 /// ```
-/// use strongroom::Kms;
-/// use strongroom::key::KeySpec;
+/// use strongroom::key::{KeySpec, KeyUsage, Origin};
 /// use strongroom::request::CreateKeyRequest;
+/// use strongroom::{ErrorKind, Kms};
 ///
 /// let kms = Kms::in_memory()?;
-/// let key = kms.create_key(CreateKeyRequest::default().description("invoices").tag("team", "billing"))?;
+/// let request = CreateKeyRequest::default().description("invoices").tag("team", "billing");
+/// let key = kms.create_key(request)?;
 /// assert_eq!((key.spec(), key.description().as_str()), (KeySpec::SymmetricDefault, "invoices"));
+///
+/// let request = CreateKeyRequest::default().spec(KeySpec::Rsa2048).origin(Origin::External);
+/// let refused = kms.create_key(request.clone()).unwrap_err(); // for signatures or for encryption?
+/// assert_eq!(refused.kind(), ErrorKind::Validation);
+/// assert_eq!(kms.create_key(request.usage(KeyUsage::SignVerify))?.usage(), KeyUsage::SignVerify);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -79,6 +85,19 @@ impl CreateKeyRequest {
     /// Sets the [provider](crate::provider::KeyMaterialProvider) that generates and holds the
     /// material, by the name given to [`KmsBuilder::provider`](crate::KmsBuilder::provider). By
     /// default, a built-in provider is used. The provider determines the origin of the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Origin;
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// // A name that the builder was not given:
+    /// let refused = kms.create_key(CreateKeyRequest::default().provider("vault")).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub fn provider(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(ProviderId::new(name));
@@ -87,6 +106,25 @@ impl CreateKeyRequest {
 
     /// Creates the key in the HSMs of a custom key store, which must be connected. Sets the origin
     /// to `AWS_CLOUDHSM`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{ClusterId, Origin};
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
+    /// use strongroom::{Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// # let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// # let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+    /// # let store = kms.create_custom_key_store(request)?;
+    /// kms.connect_custom_key_store(store)?;
+    /// let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+    /// assert_eq!((key.origin(), key.custom_key_store_id()), (Origin::Hsm, Some(store)));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn custom_key_store(mut self, id: CustomKeyStoreId) -> Self {
         self.custom_key_store = Some(id);
@@ -130,6 +168,23 @@ impl CreateKeyRequest {
 
     /// Sets the key policy, in JSON. The default policy allows the account everything and lets it
     /// delegate permissions to its principals.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::request::{CreateKeyRequest, EncryptRequest};
+    ///
+    /// let policy = r#"{"Version": "2012-10-17", "Statement": [
+    ///     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "kms:*", "Resource": "*"},
+    ///     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:role/writer"},
+    ///      "Action": "kms:Encrypt", "Resource": "*"}]}"#;
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().policy(policy))?.key_id();
+    /// let writer = kms.as_principal(Principal::role(AccountId::default(), "writer")?)?;
+    /// assert!(writer.encrypt(EncryptRequest::new(key, b"data")).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub fn policy(mut self, document: impl Into<String>) -> Self {
         self.policy = Some(document.into());
@@ -138,6 +193,22 @@ impl CreateKeyRequest {
 
     /// Accepts a policy even if it locks out the caller (`BypassPolicyLockoutSafetyCheck`). This
     /// may be irreversible.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+    ///     "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"}, "Action": "kms:*", "Resource": "*"}}"#;
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().policy(policy);
+    /// let refused = kms.create_key(request.clone()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::MalformedPolicyDocument);
+    /// let key = kms.create_key(request.bypass_policy_lockout_safety_check())?.key_id();
+    /// assert_eq!(kms.disable_key(key).unwrap_err().kind(), ErrorKind::AccessDenied); // only Alice may
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn bypass_policy_lockout_safety_check(mut self) -> Self {
         self.bypass_lockout_check = true;
@@ -187,6 +258,22 @@ impl<'a, K: KeyReference> KeyRequest<'a, K> {
 
 /// Conversion into a [`KeyRequest`], implemented for `KeyRequest` itself and for every
 /// [`KeyReference`].
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::request::{IntoKeyRequest, KeyRequest};
+///
+/// /// Accepts what `Kms::describe_key` accepts.
+/// fn describes<'a>(kms: &Kms, key: impl IntoKeyRequest<'a>) -> bool {
+///     kms.describe_key(key.into_key_request()).is_ok()
+/// }
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// assert!(describes(&kms, key) && describes(&kms, KeyRequest::new(key)) && !describes(&kms, "alias/missing"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait IntoKeyRequest<'a> {
     /// The type that identifies the key.
     type Key: KeyReference;

@@ -7,6 +7,23 @@ use crate::algorithm::MacAlgorithm;
 use crate::key::KeyArn;
 
 /// Parameters for [`Kms::generate_mac`](crate::Kms::generate_mac).
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::MacAlgorithm::{HmacSha256, HmacSha512};
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, GenerateMacRequest};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::Hmac512).usage(KeyUsage::GenerateVerifyMac);
+/// let key = kms.create_key(request)?.key_id();
+/// assert_eq!(kms.generate_mac(GenerateMacRequest::new(key, HmacSha512, b"a message"))?.mac.len(), 64);
+/// // Each spec has one algorithm.
+/// let refused = kms.generate_mac(GenerateMacRequest::new(key, HmacSha256, b"a message")).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::InvalidKeyUsage);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct GenerateMacRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -40,6 +57,22 @@ pub struct GenerateMacResponse {
 }
 
 /// Parameters for [`Kms::verify_mac`](crate::Kms::verify_mac).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::algorithm::MacAlgorithm::HmacSha224;
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, GenerateMacRequest, VerifyMacRequest};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::Hmac224).usage(KeyUsage::GenerateVerifyMac);
+/// let key = kms.create_key(request)?.key_id();
+/// let mac = kms.generate_mac(GenerateMacRequest::new(key, HmacSha224, b"a message"))?.mac;
+/// assert!(kms.verify_mac(VerifyMacRequest::new(key, HmacSha224, b"a message", &mac)).is_ok());
+/// assert!(kms.verify_mac(VerifyMacRequest::new(key, HmacSha224, b"another", &mac)).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifyMacRequest<'a, K> {
     pub(in crate::kms) key: K,

@@ -5,6 +5,20 @@ use crate::error::Error;
 use crate::key::KeyArn;
 
 /// The result of [`Kms::run_maintenance`](crate::kms::Kms::run_maintenance).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+///
+/// let kms = Kms::in_memory()?;
+/// let report = kms.run_maintenance()?;
+/// for (key, error) in &report.failed {
+///     eprintln!("{key}: {error}");
+/// }
+/// assert!(report.is_complete());
+/// assert!(report.rotated.is_empty() && report.expired.is_empty() && report.deleted.is_empty());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
@@ -40,6 +54,23 @@ impl MaintenanceReport {
 
 /// The result of [`Kms::declare_successor`](crate::Kms::declare_successor), including the work that
 /// could not be done yet.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::key::ClusterId;
+/// use strongroom::provider::MemoryCluster;
+///
+/// let cluster = Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"));
+/// let kms = Kms::builder().cluster(ClusterId::parse("vault")?, Arc::clone(&cluster)).build()?;
+/// let report = kms.declare_successor()?;
+/// assert!(report.postponed.is_empty());
+/// // No custom key store uses the cluster yet, so there is nothing to mark.
+/// assert!(report.is_complete());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct SuccessionReport {
@@ -99,6 +130,18 @@ impl RootKeyStatus {
 }
 
 /// The result of a root key rotation.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+///
+/// let kms = Kms::in_memory()?;
+/// kms.create_key(Default::default())?;
+/// let rotation = kms.rotate_root_key()?;
+/// assert_eq!((rotation.version(), rotation.was_resumed()), (2, false));
+/// assert!(rotation.resealed() > 0);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootKeyRotation {
     pub(in crate::kms) version: u32,
@@ -124,6 +167,18 @@ impl RootKeyRotation {
 }
 
 /// The progress of [`Kms::verify_store`](crate::Kms::verify_store).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+///
+/// let kms = Kms::in_memory()?;
+/// kms.create_key(Default::default())?;
+/// let mut shown = Vec::new();
+/// kms.verify_store(|progress| shown.push(format!("{} of {}", progress.checked(), progress.total())))?;
+/// assert_eq!(shown.last().map(String::as_str), Some("4 of 4")); // the key, and records of the store
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreVerificationProgress {
     pub(in crate::kms) checked: u64,
@@ -143,6 +198,21 @@ impl StoreVerificationProgress {
 }
 
 /// The result of [`Kms::verify_store`](crate::Kms::verify_store).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+///
+/// let kms = Kms::in_memory()?;
+/// kms.create_key(Default::default())?;
+/// let report = kms.verify_store(|_| {})?;
+/// for problem in report.problems() {
+///     eprintln!("{problem}");
+/// }
+/// assert!(report.is_intact());
+/// assert_eq!(report.records(), 4);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StoreVerificationReport {
     pub(in crate::kms) records: u64,

@@ -28,6 +28,22 @@ pub struct GetKeyLastUsageResponse {
 }
 
 /// The metered usage of one key.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::identity::AccountId;
+/// use strongroom::key::KeyManager;
+/// use strongroom::request::EncryptRequest;
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?;
+/// kms.encrypt(EncryptRequest::new(key.key_id(), b"data"))?;
+/// let metered = &kms.metered_keys(AccountId::default())?[0];
+/// assert_eq!((metered.manager, metered.requests), (KeyManager::Customer, 1));
+/// assert!(metered.key_time.is_some()); // time counts only for customer managed keys
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MeteredKey {

@@ -5,6 +5,28 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A request for one page of a list.
+///
+/// # Examples
+/// ```
+/// use strongroom::request::PageRequest;
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// for _ in 0..5 {
+///     kms.create_key(Default::default())?;
+/// }
+/// let (mut keys, mut page) = (Vec::new(), PageRequest::default().limit(2));
+/// loop {
+///     let found = kms.list_keys(page)?;
+///     keys.extend(found.entries);
+///     let Some(marker) = found.next_marker else { break };
+///     page = PageRequest::default().limit(2).marker(marker);
+/// }
+/// assert_eq!(keys.len(), 5);
+/// let refused = kms.list_keys(PageRequest::default().marker("2")).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::InvalidMarker);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct PageRequest {
     pub(in crate::kms) limit: Option<u32>,

@@ -33,6 +33,20 @@ impl GetPublicKeyResponse {
     /// # Errors
     /// - [`Internal`](crate::ErrorKind::Internal) if the key is too long for PEM, which never
     ///   happens.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistEdwards25519).usage(KeyUsage::SignVerify);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let pem = kms.get_public_key(key)?.to_pem()?;
+    /// assert!(pem.starts_with("-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn to_pem(&self) -> Result<String> {
         let pem = pem::encode_string("PUBLIC KEY", LineEnding::LF, &self.public_key);
         pem.map_err(|error| {

@@ -7,6 +7,25 @@ use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::key::KeyArn;
 
 /// Parameters for [`Kms::sign`](crate::Kms::sign).
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::{MessageType, SigningAlgorithm};
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, SignRequest};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP384).usage(KeyUsage::SignVerify);
+/// let key = kms.create_key(request)?.key_id();
+/// let request = SignRequest::new(key, SigningAlgorithm::EcdsaSha384, &[7; 48]);
+/// assert!(kms.sign(request.clone()).is_ok()); // the 48 bytes are a message
+/// assert!(kms.sign(request.message_type(MessageType::Digest)).is_ok()); // they are its SHA-384 digest
+/// let request = SignRequest::new(key, SigningAlgorithm::EcdsaSha384, &[7; 47]);
+/// let refused = kms.sign(request.message_type(MessageType::Digest)).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::Validation);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SignRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -48,6 +67,27 @@ pub struct SignResponse {
 }
 
 /// Parameters for [`Kms::verify`](crate::Kms::verify).
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::algorithm::{MessageType, SigningAlgorithm::EcdsaSha256};
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, SignRequest, VerifyRequest};
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+/// let key = kms.create_key(request)?.key_id();
+/// let signature = kms.sign(SignRequest::new(key, EcdsaSha256, b"a message"))?.signature;
+/// assert!(kms.verify(VerifyRequest::new(key, EcdsaSha256, b"a message", &signature)).is_ok());
+///
+/// // The signature of a message is that of its digest.
+/// let digest = CryptoBackend::default().digest().digest(DigestAlgorithm::Sha256, &[b"a message"]);
+/// let request = VerifyRequest::new(key, EcdsaSha256, digest.as_ref(), &signature);
+/// assert!(kms.verify(request.message_type(MessageType::Digest)).is_ok());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifyRequest<'a, K> {
     pub(in crate::kms) key: K,
