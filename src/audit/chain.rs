@@ -38,6 +38,26 @@ impl fmt::Display for ChainId {
 
 /// Links the intent of a change to its outcome: 16 random bytes, displayed as 32 hexadecimal
 /// digits.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::audit::{ChangeId, MemoryTrail, Outcome};
+/// use strongroom::crypto::CryptoBackend;
+///
+/// let trail = Arc::new(MemoryTrail::default());
+/// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+/// kms.create_key(Default::default())?;
+/// let (intent, outcome) = (&trail.events()[0], &trail.events()[1]);
+/// assert_eq!((&intent.outcome, &outcome.outcome), (&Outcome::Intent, &Outcome::Success));
+/// assert!(intent.change.is_some() && intent.change == outcome.change);
+///
+/// let id = ChangeId::generate(&CryptoBackend::default())?; // for events in tests of a sink
+/// assert_eq!(id.to_string().len(), 32);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChangeId(pub [u8; 16]);
 
@@ -107,6 +127,19 @@ pub struct PendingChange {
 ///
 /// The state makes a truncated trail detectable and allows a chain to be resumed after a restart.
 /// It also records whether a change in progress when the process ended was committed.
+///
+/// # Examples
+/// ```
+/// use strongroom::audit::ChainState;
+/// use strongroom::crypto::CryptoBackend;
+///
+/// let state = ChainState::generate(&CryptoBackend::default())?;
+/// assert_eq!((state.records(), state.pending().len()), (0, 0));
+/// let sealed = state.to_bytes()?; // contains secrets: seal it before you store it
+/// assert_eq!(ChainState::from_bytes(sealed.expose_secret())?.id(), state.id());
+/// assert!(ChainState::from_bytes(b"no state").is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub struct ChainState {
     id: ChainId,
     secret: SecretBytes,

@@ -7,6 +7,32 @@ const LABEL: &[u8] = b"strongroom audit checkpoint v1";
 
 /// Signs checkpoints of a trail with a key that the writing process cannot read, such as a key in
 /// an HSM.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm::EcdsaSha256;
+/// use strongroom::audit::CheckpointSigner;
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::{CreateKeyRequest, SignRequest};
+/// use strongroom::{Kms, Result};
+///
+/// struct Auditor {
+///     kms: Kms, // of another process, or with its keys in an HSM
+/// }
+///
+/// impl CheckpointSigner for Auditor {
+///     fn sign(&self, message: &[u8]) -> Result<Vec<u8>> {
+///         let key = self.kms.describe_key("alias/audit")?;
+///         Ok(self.kms.sign(SignRequest::new(key.arn(), EcdsaSha256, message))?.signature)
+///     }
+/// }
+///
+/// let kms = Kms::in_memory()?;
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+/// kms.create_alias("alias/audit", kms.create_key(request)?.key_id())?;
+/// assert!(Auditor { kms }.sign(b"a checkpoint").is_ok());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait CheckpointSigner {
     /// Signs `message`.
     ///
@@ -22,6 +48,25 @@ impl<F: Fn(&[u8]) -> Result<Vec<u8>>> CheckpointSigner for F {
 }
 
 /// Verifies the signatures of a [`CheckpointSigner`].
+///
+/// # Examples
+/// ```
+/// use strongroom::Result;
+/// use strongroom::audit::CheckpointVerifier;
+///
+/// /// Accepts the signatures of a toy signer that returns the message itself.
+/// struct Toy;
+///
+/// impl CheckpointVerifier for Toy {
+///     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<bool> {
+///         Ok(message == signature)
+///     }
+/// }
+///
+/// assert!(Toy.verify(b"a checkpoint", b"a checkpoint")?);
+/// assert!(!Toy.verify(b"a checkpoint", b"another")?);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait CheckpointVerifier {
     /// Returns `true` if `signature` is a valid signature over `message`.
     ///

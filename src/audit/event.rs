@@ -11,6 +11,16 @@ use crate::identity::{AccountId, Principal, ServiceName};
 use crate::key::{KeyId, Operation};
 
 /// The action that an event records.
+///
+/// # Examples
+/// ```
+/// use strongroom::audit::Action;
+/// use strongroom::key::Operation;
+///
+/// assert_eq!(Action::Call(Operation::ReEncryptTo).to_string(), "ReEncrypt");
+/// assert_eq!(Action::Authority("rotate_root_key").to_string(), "RotateRootKey");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
@@ -98,6 +108,26 @@ pub struct KeyResource {
 }
 
 /// A parameter of a call. It never contains plaintext, ciphertext, key material, or a token.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::audit::{MemoryTrail, ParameterValue};
+/// use strongroom::key::Tag;
+///
+/// let trail = Arc::new(MemoryTrail::default());
+/// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// trail.clear();
+/// kms.tag_resource(key, [Tag::new("team", "billing")?])?;
+/// assert_eq!(trail.events()[0].parameters, [("tags", ParameterValue::pairs([("team", "billing")]))]);
+/// trail.clear();
+/// kms.untag_resource(key, ["team"])?;
+/// assert_eq!(trail.events()[0].parameters, [("tagKeys", ParameterValue::texts(["team"]))]);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParameterValue {
@@ -159,6 +189,36 @@ impl From<u32> for ParameterValue {
 /// process.
 ///
 /// The encryption context is stored in plaintext, as it is not secret.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::audit::{Action, AuditEvent, MemoryTrail};
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::request::EncryptRequest;
+/// use strongroom::{EncryptionContext, Kms, Timestamp};
+///
+/// let trail = Arc::new(MemoryTrail::default());
+/// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// trail.clear();
+/// let row = EncryptionContext::from([("row", "42")]);
+/// kms.encrypt(EncryptRequest::new(key, b"data").context(&row))?;
+///
+/// let event = &trail.events()[0];
+/// assert_eq!((event.action, &event.principal), (Action::Call(Operation::Encrypt), kms.principal()));
+/// assert_eq!(event.keys[0].map(|used| used.key_id), Some(key));
+/// assert_eq!(event.context.as_ref(), Some(&row));
+/// assert!(event.read_only() && event.concerns(AccountId::default()));
+///
+/// // For tests of a sink:
+/// let root = Principal::root(AccountId::default());
+/// let event = AuditEvent::new(Timestamp::from_unix_millis(0), Action::DeleteKey, root);
+/// assert!(!event.read_only());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {

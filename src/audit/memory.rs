@@ -12,6 +12,24 @@ pub const DEFAULT_TRAIL_CAPACITY: usize = 16_384;
 ///
 /// Threads are distributed over eight shards, so that they rarely wait for each other. Events of
 /// one thread keep their order; events of different threads are merged by time.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::audit::MemoryTrail;
+///
+/// let trail = Arc::new(MemoryTrail::with_capacity(2));
+/// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+/// for _ in 0..3 {
+///     kms.list_keys(Default::default())?;
+/// }
+/// assert_eq!((trail.events().len(), trail.dropped()), (2, 1)); // one thread uses one shard
+/// trail.clear();
+/// assert!(trail.events().is_empty());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MemoryTrail {
     shards: [CachePadded<Mutex<Shard>>; SHARDS],

@@ -4,6 +4,48 @@
 //! An event is written before the result of its operation is released. A change writes two events:
 //! its intent before the commit and its outcome after it, so that a process that ends in between
 //! leaves a trace. If the trail cannot be written, the operation fails.
+//!
+//! An [`AuditEvent`] states the [`Action`], the principal, the keys, selected parameters, and the
+//! [`Outcome`]. [`KmsBuilder::audit`](crate::KmsBuilder::audit) accepts any [`AuditSink`]:
+//!
+//! | sink | events go |
+//! |---|---|
+//! | [`MemoryTrail`] | to memory, the latest 16,384 per shard (the default) |
+//! | [`FileTrail`] | to files, one JSON object per line, in an HMAC chain |
+//! | `TracingTrail` (feature `tracing`) | to subscribers of the `tracing` crate |
+//! | [`Tee`] | to two sinks, which must both store them |
+//! | a custom [`AuditSink`] | to your log collector, for example as the text of [`to_json`] |
+//!
+//! The chain of a [`FileTrail`] reveals records that were changed, removed, or reordered.
+//! [`Kms::verify_audit_trail`](crate::Kms::verify_audit_trail) verifies it with the secrets in the
+//! store and returns a [`TrailReport`]. [`verify()`] does the same on another machine. A
+//! [`CheckpointSigner`] signs positions of the chain, so that not even the process itself can alter
+//! earlier records. The [manual](crate::manual::audit) describes what verification proves.
+//!
+//! # Examples
+//! ```
+//! use std::sync::Arc;
+//!
+//! use strongroom::audit::{Action, FileTrail, MemoryTrail, Outcome, Tee};
+//! use strongroom::key::Operation;
+//! use strongroom::request::EncryptRequest;
+//! use strongroom::{ErrorKind, Kms};
+//!
+//! # let directory = tempfile::tempdir()?;
+//! # let directory = directory.path();
+//! let recent = Arc::new(MemoryTrail::default());
+//! let kms = Kms::builder().audit(Tee(FileTrail::new(directory), Arc::clone(&recent))).build()?;
+//! let key = kms.create_key(Default::default())?.key_id();
+//! kms.disable_key(key)?;
+//! assert!(kms.encrypt(EncryptRequest::new(key, b"data")).is_err());
+//!
+//! let events = recent.events();
+//! let refused = events.last().unwrap();
+//! assert_eq!(refused.action, Action::Call(Operation::Encrypt));
+//! assert_eq!(refused.outcome, Outcome::Failure(ErrorKind::Disabled));
+//! assert!(kms.verify_audit_trail(directory)?.is_intact());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod chain;
 mod checkpoint;
@@ -39,16 +81,35 @@ use crate::identity::Locality;
 ///
 /// # Examples
 /// ```
-/// use std::sync::Arc;
+/// use std::sync::mpsc::{self, Sender};
 ///
-/// use strongroom::Kms;
-/// use strongroom::audit::{Action, MemoryTrail};
+/// use strongroom::audit::{Action, Attachment, AuditEvent, AuditSink, ChainState};
 /// use strongroom::key::Operation;
+/// use strongroom::{Error, ErrorKind, Kms, Result};
 ///
-/// let trail = Arc::new(MemoryTrail::default());
-/// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+/// /// Sends every event to another thread.
+/// #[derive(Debug)]
+/// struct Channel(Sender<AuditEvent>);
+///
+/// impl AuditSink for Channel {
+///     fn record(&self, event: AuditEvent) -> Result<()> {
+///         let gone = |_| Error::new(ErrorKind::Audit, "the receiver of the audit events is gone");
+///         self.0.send(event).map_err(gone)
+///     }
+///
+///     fn attach(&self, _: &Attachment<'_>) -> Result<Option<ChainState>> {
+///         Ok(None) // no chain to store
+///     }
+/// }
+///
+/// let (sender, events) = mpsc::channel();
+/// let kms = Kms::builder().audit(Channel(sender)).build()?;
 /// kms.list_keys(Default::default())?;
-/// assert_eq!(trail.events()[0].action, Action::Call(Operation::ListKeys));
+/// assert_eq!(events.recv().map(|event| event.action), Ok(Action::Call(Operation::ListKeys)));
+///
+/// drop(events);
+/// let refused = kms.list_keys(Default::default()).unwrap_err(); // no result without an event
+/// assert_eq!(refused.kind(), ErrorKind::Audit);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait AuditSink: fmt::Debug + Send + Sync {
@@ -76,6 +137,23 @@ pub trait AuditSink: fmt::Debug + Send + Sync {
 }
 
 /// The environment that is passed to a sink when it is attached to a `Kms`.
+///
+/// # Examples
+/// ```
+/// use std::sync::Mutex;
+///
+/// use strongroom::audit::{Attachment, AuditSink, ChainStore, FileTrail};
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::identity::Locality;
+///
+/// # let directory = tempfile::tempdir()?;
+/// // A test of a sink, without a KMS:
+/// let (backend, locality, chains) = (CryptoBackend::default(), Locality::default(), Mutex::new(Vec::new()));
+/// let trail = FileTrail::new(directory.path());
+/// trail.attach(&Attachment::new(&backend, &locality, &chains))?;
+/// assert_eq!(chains.chains()?.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attachment<'a> {
@@ -146,6 +224,24 @@ impl ChainStore for Mutex<Vec<ChainState>> {
 
 /// The tamper-evident chain of a sink. The `Kms` commits the chain's state together with every
 /// change.
+///
+/// # Examples
+/// ```
+/// use std::sync::Mutex;
+///
+/// use strongroom::audit::{Attachment, AuditChain, AuditSink, FileTrail};
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::identity::Locality;
+///
+/// # let directory = tempfile::tempdir()?;
+/// let (backend, locality, chains) = (CryptoBackend::default(), Locality::default(), Mutex::new(Vec::new()));
+/// let trail = FileTrail::new(directory.path());
+/// let attached = trail.attach(&Attachment::new(&backend, &locality, &chains))?;
+/// let (chain, id) = (trail.chain().unwrap(), attached.unwrap().id());
+/// assert_eq!(chain.state(None)?.id(), id);
+/// assert!(chain.is_in_use(id)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait AuditChain: Send + Sync {
     /// Returns the current state with `committing` marked as committed, which becomes true together
     /// with that change. The `Kms` holds a lock from this call until the state is committed and
@@ -156,6 +252,32 @@ pub trait AuditChain: Send + Sync {
     fn state(&self, committing: Option<ChangeId>) -> Result<ChainState>;
 
     /// Records that a change was committed. The `Kms` calls this before it requests the next state.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Mutex;
+    ///
+    /// use strongroom::audit::{Action, Attachment, AuditChain, AuditEvent, AuditSink, ChangeId, FileTrail, Outcome};
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::identity::{AccountId, Locality, Principal};
+    /// use strongroom::Timestamp;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (backend, locality, chains) = (CryptoBackend::default(), Locality::default(), Mutex::new(Vec::new()));
+    /// # let trail = FileTrail::new(directory.path());
+    /// # trail.attach(&Attachment::new(&backend, &locality, &chains))?;
+    /// let change = ChangeId::generate(&backend)?;
+    /// let root = Principal::root(AccountId::default());
+    /// let mut intent = AuditEvent::new(Timestamp::from_unix_millis(0), Action::DeleteKey, root);
+    /// (intent.outcome, intent.change) = (Outcome::Intent, Some(change));
+    /// trail.record(intent)?;
+    ///
+    /// let chain = trail.chain().unwrap();
+    /// assert!(!chain.state(None)?.pending()[0].committed);
+    /// chain.committed(change);
+    /// assert!(chain.state(None)?.pending()[0].committed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     fn committed(&self, change: ChangeId);
 
     /// Returns `true` if a chain is known to have a writer: this sink, or another one in this or

@@ -31,11 +31,16 @@ const TARGET: &str = "strongroom::audit";
 ///
 /// # Examples
 /// ```
-/// use strongroom::Kms;
-/// use strongroom::audit::TracingTrail;
+/// use std::sync::Arc;
 ///
-/// let kms = Kms::builder().audit(TracingTrail::default()).build()?;
+/// use strongroom::Kms;
+/// use strongroom::audit::{MemoryTrail, Tee, TracingTrail};
+///
+/// // Events also go to the subscribers of the program.
+/// let recent = Arc::new(MemoryTrail::default());
+/// let kms = Kms::builder().audit(Tee(Arc::clone(&recent), TracingTrail::default())).build()?;
 /// kms.list_keys(Default::default())?;
+/// assert_eq!(recent.events().len(), 1);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]

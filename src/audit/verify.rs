@@ -100,6 +100,29 @@ pub struct ChainReport {
 }
 
 /// The result of verifying a trail.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::audit::{FileTrail, Problem};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// let kms = Kms::builder().audit(FileTrail::new(directory)).build()?;
+/// kms.list_keys(Default::default())?;
+/// kms.list_aliases(Default::default())?;
+/// let report = kms.verify_audit_trail(directory)?;
+/// assert!(report.is_intact());
+/// assert_eq!((report.records(), report.chains.len()), (2, 1));
+///
+/// let file = std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path()));
+/// let file = file.filter_map(Result::ok).find(|path| path.extension().is_some_and(|end| end == "jsonl")).unwrap();
+/// let forged = std::fs::read_to_string(&file)?.replace("ListAliases", "ListGrants");
+/// std::fs::write(&file, forged)?;
+/// let report = kms.verify_audit_trail(directory)?;
+/// assert_eq!(report.first_finding().map(|finding| finding.problem), Some(Problem::Changed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrailReport {
@@ -148,6 +171,29 @@ impl fmt::Display for TrailReport {
 /// # Errors
 /// - [`Audit`](crate::ErrorKind::Audit) if the directory cannot be read
 /// - any error of the checkpoint verifier
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::audit::{self, FileTrail, Problem};
+/// use strongroom::crypto::CryptoBackend;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// let kms = Kms::builder().audit(FileTrail::new(directory)).build()?;
+/// kms.list_keys(Default::default())?;
+/// let chains = kms.audit_chains()?; // leaves an event, too
+/// drop(kms);
+///
+/// // On another machine, with a copy of the files:
+/// let backend = CryptoBackend::default();
+/// let report = audit::verify(directory, &chains, &backend, None)?;
+/// assert_eq!(report.to_string(), "2 records in 1 chains, all intact");
+/// // Files of a chain that no store knows are reported as forged.
+/// let report = audit::verify(directory, &[], &backend, None)?;
+/// assert_eq!(report.first_finding().map(|finding| finding.problem), Some(Problem::UnknownChain));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn verify(
     directory: &Path,
     chains: &[ChainState],

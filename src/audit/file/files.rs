@@ -115,6 +115,21 @@ fn private() -> OpenOptions {
 }
 
 /// The point at which an event counts as stored.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::audit::{Durability, FileTrail};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// // Faster, for events that a power failure may take.
+/// let trail = FileTrail::new(directory).durability(Durability::Buffered);
+/// let kms = Kms::builder().audit(trail).build()?;
+/// kms.list_keys(Default::default())?;
+/// assert_eq!(kms.verify_audit_trail(directory)?.records(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// Once it is on disk: it survives a power failure. Callers that wait at the same time share

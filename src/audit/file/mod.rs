@@ -59,14 +59,19 @@ const CHECKPOINT_ATTEMPTS: usize = 8;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use strongroom::Kms;
-/// use strongroom::audit::FileTrail;
+/// use strongroom::audit::{Durability, FileTrail};
+/// use strongroom::{Kms, TrustedUsers};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// # let directory = directory.path();
-/// let kms = Kms::builder().audit(FileTrail::new(directory)).build()?;
+/// let trail = FileTrail::new(directory)
+///     .durability(Durability::Synced)
+///     .file_bytes(16 << 20)
+///     .trusted_users(TrustedUsers::Owner);
+/// let trail = Arc::new(trail);
+/// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
 /// kms.create_key(Default::default())?;
-/// let report = kms.verify_audit_trail(directory)?;
+/// let report = kms.verify_audit_trail(trail.directory())?;
 /// assert!(report.is_intact());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -140,6 +145,28 @@ impl FileTrail {
     /// # Errors
     /// - [`Audit`](ErrorKind::Audit) if the trail is not attached or cannot be written
     /// - any error of the signer
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::algorithm::SigningAlgorithm::EcdsaSha256;
+    /// use strongroom::audit::FileTrail;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, SignRequest};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let trail = Arc::new(FileTrail::new(directory));
+    /// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let key = kms.create_key(request)?.key_id(); // better, a key in an HSM
+    /// let signer = |message: &[u8]| Ok(kms.sign(SignRequest::new(key, EcdsaSha256, message))?.signature);
+    /// trail.checkpoint(&signer)?; // for example, every hour
+    /// assert!(kms.verify_audit_trail(directory)?.is_intact());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn checkpoint(&self, signer: &dyn CheckpointSigner) -> Result<()> {
         self.check_process()?;
         for _ in 0..CHECKPOINT_ATTEMPTS {
