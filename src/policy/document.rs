@@ -77,13 +77,38 @@ impl PolicyDocument {
     /// Parses a policy to be attached to a principal.
     ///
     /// # Errors
-    /// Same as [`PolicyDocument::key_policy`].
+    /// - The errors of [`PolicyDocument::key_policy`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::policy::{PolicyDocument, PolicyKind};
+    ///
+    /// let text = r#"{"Version": "2012-10-17",
+    ///     "Statement": {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}}"#;
+    /// assert_eq!(PolicyDocument::identity_policy(text)?.kind(), PolicyKind::Identity);
+    /// // A key policy must name its principals.
+    /// assert!(PolicyDocument::key_policy(text).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn identity_policy(text: &str) -> Result<Self> {
         Ok(Self::parse(PolicyKind::Identity, text)?)
     }
 
     /// Returns the policy of a key that is created without one. It allows every operation to the
     /// account and to the principals that its identity policies authorize.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::AccountId;
+    /// use strongroom::policy::PolicyDocument;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let default = PolicyDocument::default_key_policy(AccountId::default());
+    /// assert_eq!(kms.get_key_policy(key.key_id())?, default.as_str());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[expect(clippy::missing_panics_doc, reason = "the document is valid by construction")]
     pub fn default_key_policy(account: AccountId) -> Self {
         let text = format!(
@@ -112,6 +137,17 @@ impl PolicyDocument {
     /// # Errors
     /// - [`Validation`](crate::ErrorKind::Validation) if `service` is not a valid service name, as
     ///   for [`Principal::service`]
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Locality};
+    /// use strongroom::policy::PolicyDocument;
+    ///
+    /// let policy = PolicyDocument::service_managed_key_policy(AccountId::default(), &Locality::default(), "s3")?;
+    /// assert!(policy.as_str().contains(r#""kms:ViaService" : "s3.local.amazonaws.com""#));
+    /// assert!(PolicyDocument::service_managed_key_policy(AccountId::default(), &Locality::default(), "S3!").is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn service_managed_key_policy(account: AccountId, locality: &Locality, service: &str) -> Result<Self> {
         Principal::service(account, service)?;
         let (root, region) = (Principal::root(account), locality.region());
@@ -157,6 +193,22 @@ impl PolicyDocument {
     }
 
     /// Returns `true` if evaluating this document requires the aliases of the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::policy::PolicyDocument;
+    ///
+    /// let policy = |condition: &str| {
+    ///     PolicyDocument::identity_policy(&format!(
+    ///         r#"{{"Version": "2012-10-17", "Statement":
+    ///             {{"Effect": "Allow", "Action": "kms:*", "Resource": "*", "Condition": {condition}}}}}"#
+    ///     ))
+    /// };
+    /// let by_alias = r#"{"ForAnyValue:StringEquals": {"kms:ResourceAliases": "alias/reports"}}"#;
+    /// assert!(policy(by_alias)?.needs_aliases());
+    /// assert!(!policy(r#"{"StringEquals": {"kms:KeyUsage": "SIGN_VERIFY"}}"#)?.needs_aliases());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn needs_aliases(&self) -> bool {
         self.0.needs_aliases
     }

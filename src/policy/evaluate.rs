@@ -16,6 +16,36 @@ use crate::identity::PrincipalKind;
 use crate::key::Operation;
 
 /// The policies and grants that apply to a request.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::{AttachedPolicies, GrantId, GrantTerms, PolicyDocument, PolicyRequest, evaluate};
+///
+/// let account = AccountId::parse("111122223333")?;
+/// let alice = Principal::user(account, "alice")?;
+/// let request = PolicyRequest::new(&alice, Operation::Decrypt, account);
+/// # use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Origin};
+/// # use strongroom::policy::KeyFacts;
+/// # let (spec, usage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+/// # let id = KeyId::from_random_bytes([7; 16]);
+/// # let request = request.with_key(KeyFacts::new(id, spec, usage, Origin::Kms, KeyManager::Customer));
+///
+/// let key_policy = PolicyDocument::default_key_policy(account); // leaves the decision to the account
+/// let attached = AttachedPolicies::none().with_key_policy(&key_policy);
+/// assert!(!evaluate(&request, &attached)?.is_allowed());
+///
+/// let own = [PolicyDocument::identity_policy(
+///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*"}}"#,
+/// )?];
+/// assert!(evaluate(&request, &attached.with_identity_policies(&own))?.is_allowed());
+///
+/// let grants = [(GrantId::from_bytes([1; 32]), GrantTerms::new(alice.clone(), [Operation::Decrypt])?)];
+/// assert!(evaluate(&request, &attached.with_grants(&grants))?.is_allowed());
+/// assert!(!attached.needs_aliases());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct AttachedPolicies<'a> {
@@ -113,6 +143,22 @@ impl fmt::Display for StatementName<'_> {
 }
 
 /// A decision and the reason for it.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::{AttachedPolicies, Decision, PolicyEvaluation, PolicyRequest, evaluate};
+///
+/// let account = AccountId::parse("111122223333")?;
+/// let (root, alice) = (Principal::root(account), Principal::user(account, "alice")?);
+/// let outcome = evaluate(&PolicyRequest::new(&root, Operation::ListKeys, account), &AttachedPolicies::none())?;
+/// assert_eq!(outcome, PolicyEvaluation::AllowedToAccount);
+/// assert_eq!((outcome.decision(), outcome.is_allowed()), (Decision::Allow, true));
+/// let outcome = evaluate(&PolicyRequest::new(&alice, Operation::ListKeys, account), &AttachedPolicies::none())?;
+/// assert_eq!(outcome.to_string(), "no identity policy and no grant allows it");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PolicyEvaluation<'a> {
@@ -348,7 +394,7 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
 /// after `proposed` takes effect. Grants cannot allow `PutKeyPolicy` and are not considered.
 ///
 /// # Errors
-/// Same as [`evaluate`].
+/// - The errors of [`evaluate`].
 pub fn passes_lockout_safety_check(
     request: &PolicyRequest<'_>,
     proposed: &PolicyDocument,

@@ -10,6 +10,17 @@ use crate::identity::Principal;
 use crate::key::{KeySpec, KeyUsage, Operation, SpecClass};
 
 /// The identifier of a grant: 64 hexadecimal digits.
+///
+/// # Examples
+/// ```
+/// use strongroom::policy::GrantId;
+///
+/// let id = GrantId::from_bytes([0x1f; 32]);
+/// assert_eq!(GrantId::parse(&id.to_string())?, id);
+/// assert_eq!((id.as_bytes().len(), id.to_string().len()), (32, 64));
+/// assert!(GrantId::parse("1F").is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantId([u8; 32]);
 
@@ -59,6 +70,25 @@ const MAX_CONSTRAINT_VALUE: usize = 384;
 ///
 /// Names and values must match exactly, including case. (AWS KMS ignores the case of names here.
 /// Because a constraint only ever narrows a grant, exact comparison is the stricter reading.)
+///
+/// # Examples
+/// ```
+/// use strongroom::EncryptionContext;
+/// use strongroom::policy::GrantConstraints;
+///
+/// let tenant = EncryptionContext::from([("tenant", "42")]);
+/// let row = EncryptionContext::from([("tenant", "42"), ("row", "7")]);
+/// let equals = GrantConstraints::new().with_encryption_context_equals(tenant.clone())?;
+/// let subset = GrantConstraints::new().with_encryption_context_subset(tenant.clone())?;
+/// assert!(equals.are_met_by(&tenant) && !equals.are_met_by(&row));
+/// assert!(subset.are_met_by(&tenant) && subset.are_met_by(&row));
+///
+/// assert!(equals.are_at_least_as_strict_as(&subset) && !subset.are_at_least_as_strict_as(&equals));
+/// assert_eq!(equals.encryption_context_equals(), Some(&tenant));
+/// assert_eq!(subset.encryption_context_subset(), Some(&tenant));
+/// assert!(GrantConstraints::new().is_empty());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrantConstraints {
     equals: Option<EncryptionContext>,
@@ -85,7 +115,7 @@ impl GrantConstraints {
     /// contain others.
     ///
     /// # Errors
-    /// Same as [`GrantConstraints::with_encryption_context_equals`].
+    /// - The errors of [`GrantConstraints::with_encryption_context_equals`].
     pub fn with_encryption_context_subset(mut self, context: EncryptionContext) -> Result<Self> {
         self.subset = Some(checked_constraint(context)?);
         Ok(self)
@@ -143,19 +173,27 @@ fn checked_constraint(context: EncryptionContext) -> Result<EncryptionContext> {
 /// ```
 /// use strongroom::EncryptionContext;
 /// use strongroom::identity::{AccountId, Principal};
-/// use strongroom::key::Operation;
-/// use strongroom::policy::{GrantConstraints, GrantTerms};
+/// use strongroom::key::{KeySpec, KeyUsage, Operation};
+/// use strongroom::policy::{GrantConstraints, GrantTerms, OperationSet};
 ///
 /// let account = AccountId::parse("111122223333")?;
 /// let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);
 /// let tenant = EncryptionContext::from([("tenant", "42")]);
-/// let own = GrantTerms::new(alice, [Operation::Decrypt, Operation::CreateGrant])?
-///     .with_constraints(GrantConstraints::new().with_encryption_context_subset(tenant.clone())?);
+/// let constraints = GrantConstraints::new().with_encryption_context_subset(tenant.clone())?;
+/// let terms = GrantTerms::new(alice.clone(), [Operation::Decrypt])?
+///     .with_constraints(constraints.clone())
+///     .with_retiring_principal(bob.clone());
+/// assert_eq!((terms.grantee(), terms.retiring_principal()), (&alice, Some(&bob)));
+/// assert_eq!(terms.operations(), OperationSet::EMPTY.with(Operation::Decrypt));
+/// assert_eq!(terms.constraints(), &constraints);
 ///
-/// // Alice may delegate only what she is allowed herself.
-/// let passed_on = GrantTerms::new(bob, [Operation::Decrypt])?;
-/// assert!(!own.may_delegate(&passed_on));
-/// assert!(own.may_delegate(&passed_on.with_constraints(GrantConstraints::new().with_encryption_context_equals(tenant)?)));
+/// assert!(terms.allows(&alice, Operation::Decrypt, Some(&tenant)));
+/// assert!(!terms.allows(&alice, Operation::Decrypt, None));
+/// assert!(!terms.allows(&bob, Operation::Decrypt, Some(&tenant)));
+/// assert!(terms.may_be_retired_by(&bob) && !terms.may_be_retired_by(&alice));
+/// // A context exists only for symmetric encryption.
+/// assert!(terms.check_key(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt).is_ok());
+/// assert!(terms.check_key(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt).is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,6 +291,27 @@ impl GrantTerms {
     /// Returns `true` if the grantee may use this grant to create a grant with other terms. The new
     /// operations must be a subset of this grant's, which must include CreateGrant. The new
     /// constraints must be at least as strict.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::EncryptionContext;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::{GrantConstraints, GrantTerms};
+    ///
+    /// let account = AccountId::parse("111122223333")?;
+    /// let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);
+    /// let tenant = EncryptionContext::from([("tenant", "42")]);
+    /// let own = GrantTerms::new(alice, [Operation::Decrypt, Operation::CreateGrant])?
+    ///     .with_constraints(GrantConstraints::new().with_encryption_context_subset(tenant.clone())?);
+    ///
+    /// // Alice may delegate only what she is allowed herself.
+    /// let passed_on = GrantTerms::new(bob, [Operation::Decrypt])?;
+    /// assert!(!own.may_delegate(&passed_on));
+    /// let narrower = GrantConstraints::new().with_encryption_context_equals(tenant)?;
+    /// assert!(own.may_delegate(&passed_on.with_constraints(narrower)));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn may_delegate(&self, other: &Self) -> bool {
         self.operations.contains(Operation::CreateGrant)
             && other.operations.is_subset_of(self.operations)
@@ -284,6 +343,23 @@ fn exists_for(operation: Operation, spec: KeySpec, usage: KeyUsage) -> bool {
 }
 
 /// The grants on the key of a request.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::{GrantId, GrantSource, GrantTerms};
+///
+/// let worker = Principal::role(AccountId::default(), "worker")?;
+/// let terms = GrantTerms::new(worker.clone(), [Operation::Decrypt])?;
+/// let grants = [(GrantId::from_bytes([1; 32]), terms)]; // arrays and slices are sources
+///
+/// let mut accept = |terms: &GrantTerms| terms.allows(&worker, Operation::Decrypt, None);
+/// assert_eq!(grants.find(&mut accept)?, Some(GrantId::from_bytes([1; 32])));
+/// assert!(grants.find_allowing(Operation::Decrypt, None, &mut accept)?.is_some());
+/// assert_eq!(grants.find(&mut |_| false)?, None);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait GrantSource: fmt::Debug {
     /// Returns the id of the first grant whose terms are accepted.
     ///
@@ -298,7 +374,7 @@ pub trait GrantSource: fmt::Debug {
     /// others. The default implementation examines every grant.
     ///
     /// # Errors
-    /// Same as [`GrantSource::find`].
+    /// - The errors of [`GrantSource::find`].
     fn find_allowing(
         &self,
         _operation: Operation,

@@ -1,9 +1,67 @@
-//! Authorization. Every operation is authorized before any state of a key is revealed.
+//! Authorization: policies, grants, and the decision about a request. Every operation is authorized
+//! before any state of a key is revealed.
 //!
-//! [`evaluate()`] implements the rules of AWS KMS: it considers the key policy, the policies of the
-//! principal, and grants. Documents are compiled when they are parsed ([`PolicyDocument`]), and a
-//! decision allocates nothing. To use other rules, implement [`Policy`]. The
-//! [manual](crate::manual::policies) lists the supported elements of the policy language.
+//! [`evaluate()`] implements the rules of AWS KMS. It considers the key policy, the policies of the
+//! principal, and grants, and returns a [`PolicyEvaluation`] with the reason. A [`PolicyRequest`]
+//! contains what a policy can test, and [`AttachedPolicies`] what applies to it. Documents are
+//! compiled when they are parsed ([`PolicyDocument`]), and a decision allocates nothing.
+//!
+//! Most applications only write documents and pass them to [`Kms::put_key_policy`],
+//! [`Kms::put_identity_policy`], or [`CreateKeyRequest::policy`]. [`GrantTerms`] describe a grant
+//! for [`Kms::create_grant`]. To use other rules, implement [`Policy`] and pass it to
+//! [`KmsBuilder::policy`](crate::KmsBuilder::policy). The [manual](crate::manual::policies) lists
+//! the supported elements of the policy language.
+//!
+//! [`Kms::put_key_policy`]: crate::Kms::put_key_policy
+//! [`Kms::put_identity_policy`]: crate::Kms::put_identity_policy
+//! [`Kms::create_grant`]: crate::Kms::create_grant
+//! [`CreateKeyRequest::policy`]: crate::request::CreateKeyRequest::policy
+//!
+//! # Examples
+//! A policy and a grant in use:
+//!
+//! ```
+//! use strongroom::identity::{AccountId, Principal};
+//! use strongroom::key::Operation;
+//! use strongroom::policy::GrantTerms;
+//! use strongroom::request::{CreateGrantRequest, EncryptRequest};
+//! use strongroom::{ErrorKind, Kms};
+//!
+//! let kms = Kms::in_memory()?;
+//! let key = kms.create_key(Default::default())?.key_id();
+//! let (alice, bob) =
+//!     (Principal::user(AccountId::default(), "alice")?, Principal::user(AccountId::default(), "bob")?);
+//! let policy = r#"{"Version": "2012-10-17",
+//!     "Statement": {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}}"#;
+//! kms.put_identity_policy(&alice, "writer", policy)?;
+//! kms.create_grant(CreateGrantRequest::new(key, GrantTerms::new(bob.clone(), [Operation::Encrypt])?))?;
+//!
+//! for principal in [alice, bob] {
+//!     let caller = kms.as_principal(principal)?;
+//!     assert!(caller.encrypt(EncryptRequest::new(key, b"data")).is_ok());
+//!     assert_eq!(caller.disable_key(key).unwrap_err().kind(), ErrorKind::AccessDenied);
+//! }
+//! # Ok::<(), strongroom::Error>(())
+//! ```
+//!
+//! A decision without a KMS, for example in a test of a document:
+//!
+//! ```
+//! use strongroom::identity::{AccountId, Principal};
+//! use strongroom::key::Operation;
+//! use strongroom::policy::{AttachedPolicies, PolicyDocument, PolicyRequest, evaluate};
+//!
+//! let account = AccountId::default();
+//! let alice = Principal::user(account, "alice")?;
+//! let own = [PolicyDocument::identity_policy(
+//!     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:List*", "Resource": "*"}}"#,
+//! )?];
+//! let attached = AttachedPolicies::none().with_identity_policies(&own);
+//! let allowed = |operation| evaluate(&PolicyRequest::new(&alice, operation, account), &attached);
+//! assert!(allowed(Operation::ListKeys)?.is_allowed());
+//! assert!(!allowed(Operation::CreateKey)?.is_allowed());
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 mod actions;
 mod condition;

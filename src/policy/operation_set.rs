@@ -17,7 +17,14 @@ const _: () = assert!(Operation::ALL.len() <= 64);
 ///
 /// let set = OperationSet::from_iter([Operation::Encrypt, Operation::Decrypt]);
 /// assert!(set.contains(Operation::Decrypt) && !set.contains(Operation::Sign));
-/// assert!(set.is_subset_of(set.with(Operation::Sign)));
+/// assert_eq!(set, OperationSet::parse(["Encrypt", "Decrypt"])?);
+/// assert!(set.iter().eq([Operation::Encrypt, Operation::Decrypt]));
+///
+/// let more = set.with(Operation::Sign);
+/// assert!(set.is_subset_of(more) && !more.is_subset_of(set));
+/// assert_eq!(set.union(set.complement()), OperationSet::ALL);
+/// assert!(OperationSet::EMPTY.is_empty());
+/// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct OperationSet(u64);

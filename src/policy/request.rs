@@ -14,6 +14,34 @@ use crate::key::{
 };
 
 /// The properties of the key that are known to a policy decision.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::{AliasName, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Tag, TagSet};
+/// use strongroom::policy::{AttachedPolicies, KeyFacts, PolicyDocument, PolicyRequest, evaluate};
+///
+/// let account = AccountId::parse("111122223333")?;
+/// let root = Principal::root(account);
+/// let policy = PolicyDocument::key_policy(
+///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+///         "Principal": {"AWS": "111122223333"},
+///         "Condition": {"StringEquals": {"aws:ResourceTag/team": "billing"}}}}"#,
+/// )?;
+/// let attached = AttachedPolicies::none().with_key_policy(&policy);
+/// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+/// let (spec, usage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+/// let key = KeyFacts::new(id, spec, usage, Origin::Kms, KeyManager::Customer);
+/// let request = PolicyRequest::new(&root, Operation::Decrypt, account);
+///
+/// // The decision depends on a tag. Without the tags there is no decision.
+/// assert!(evaluate(&request.with_key(key), &attached).is_err());
+/// let tags = TagSet::from_tags([Tag::new("team", "billing")?])?;
+/// let aliases = [AliasName::parse("alias/reports")?];
+/// let key = key.with_tags(&tags).with_aliases(&aliases);
+/// assert!(evaluate(&request.with_key(key), &attached)?.is_allowed());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct KeyFacts<'a> {
@@ -58,6 +86,37 @@ impl<'a> KeyFacts<'a> {
 }
 
 /// A request for a [`Policy`](super::Policy) decision.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::EncryptionAlgorithm;
+/// use strongroom::identity::{AccountId, Locality, Principal};
+/// use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin};
+/// use strongroom::policy::{AttachedPolicies, KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, evaluate};
+/// use strongroom::{EncryptionContext, Timestamp};
+///
+/// let account = AccountId::parse("111122223333")?;
+/// let alice = Principal::user(account, "alice")?;
+/// let policy = PolicyDocument::key_policy(
+///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": "*",
+///         "Principal": {"AWS": "arn:aws:iam::111122223333:user/alice"},
+///         "Condition": {"StringEquals": {"kms:EncryptionContext:tenant": "42"}}}}"#,
+/// )?;
+/// let attached = AttachedPolicies::none().with_key_policy(&policy);
+///
+/// let (locality, tenant) = (Locality::default(), EncryptionContext::from([("tenant", "42")]));
+/// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+/// let (spec, usage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+/// let parameters = [RequestParameter::EncryptionAlgorithm(EncryptionAlgorithm::SymmetricDefault)];
+/// let request = PolicyRequest::new(&alice, Operation::Decrypt, account)
+///     .at(&locality, Timestamp::from_unix_millis(0))
+///     .with_key(KeyFacts::new(id, spec, usage, Origin::Kms, KeyManager::Customer))
+///     .with_parameters(&parameters)
+///     .via_service(None);
+/// assert!(evaluate(&request.with_context(Some(&tenant)), &attached)?.is_allowed());
+/// assert!(!evaluate(&request.with_context(None), &attached)?.is_allowed());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PolicyRequest<'a> {
@@ -122,6 +181,26 @@ impl<'a> PolicyRequest<'a> {
     }
 
     /// Makes the request concern an alias of the account instead of a key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::{AliasName, Operation};
+    /// use strongroom::policy::{AttachedPolicies, PolicyDocument, PolicyRequest, evaluate};
+    ///
+    /// let account = AccountId::parse("111122223333")?;
+    /// let alice = Principal::user(account, "alice")?;
+    /// let own = [PolicyDocument::identity_policy(
+    ///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:CreateAlias",
+    ///         "Resource": "arn:aws:kms:local:111122223333:alias/reports"}}"#,
+    /// )?];
+    /// let attached = AttachedPolicies::none().with_identity_policies(&own);
+    /// let (reports, invoices) = (AliasName::parse("alias/reports")?, AliasName::parse("alias/invoices")?);
+    /// let request = PolicyRequest::new(&alice, Operation::CreateAlias, account);
+    /// assert!(evaluate(&request.with_alias(&reports), &attached)?.is_allowed());
+    /// assert!(!evaluate(&request.with_alias(&invoices), &attached)?.is_allowed());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn with_alias(mut self, alias: &'a AliasName) -> Self {
         self.alias = Some(alias);
