@@ -88,6 +88,19 @@ impl<A: Anchor + ?Sized> Anchor for Arc<A> {
 }
 
 /// Keeps the point in memory, for tests.
+///
+/// # Examples
+/// ```
+/// use strongroom::store::{Anchor, AnchorPoint, MemoryAnchor, Revision, StoreId};
+///
+/// let anchor = MemoryAnchor::default();
+/// assert_eq!(anchor.last()?, None);
+/// let point = |revision| AnchorPoint { store: StoreId([1; 16]), revision: Revision(revision), digest: [0; 32] };
+/// anchor.advance(&point(2))?;
+/// anchor.advance(&point(1))?; // never moves back
+/// assert_eq!(anchor.last()?, Some(point(2)));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct MemoryAnchor(Mutex<Option<AnchorPoint>>);
 
@@ -109,6 +122,21 @@ impl Anchor for MemoryAnchor {
 /// Keeps the point in a file of one line. Each move writes a new file, syncs it to disk, and
 /// replaces the old file with it. A lock on an adjacent file with the extension `.lock` serializes
 /// the processes that move the anchor.
+///
+/// # Examples
+/// ```
+/// use strongroom::TrustedUsers;
+/// use strongroom::store::{Anchor, AnchorPoint, FileAnchor, Revision, StoreId};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// let path = directory.join("keys.anchor"); // on another disk than the store
+/// let anchor = FileAnchor::new(&path).trusted_users(TrustedUsers::Owner);
+/// let point = AnchorPoint { store: StoreId([1; 16]), revision: Revision(1), digest: [0; 32] };
+/// anchor.advance(&point)?;
+/// assert_eq!(FileAnchor::new(&path).last()?, Some(point));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FileAnchor {
     path: PathBuf,
@@ -249,6 +277,25 @@ impl Anchor for FileAnchor {
 /// Keeps the point as a record of another store, such as one on another disk or one that is shared
 /// with other machines. That store must not belong to a [`Kms`](crate::Kms), which would report the
 /// record as a violation because it did not write it.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::{MemoryStore, StoreAnchor};
+///
+/// let elsewhere = Arc::new(MemoryStore::new(&Default::default())?);
+/// let store = Arc::new(MemoryStore::new(&Default::default())?);
+/// let kms = Kms::builder()
+///     .store(Arc::clone(&store), RootKey::generate())
+///     .anchor(StoreAnchor::new(Arc::clone(&elsewhere)))
+///     .build()?;
+/// kms.create_key(Default::default())?;
+/// assert_eq!(elsewhere.len(), 1); // the anchor is one record
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct StoreAnchor<S> {
     store: S,

@@ -1,8 +1,19 @@
 //! Conformance test suites for implementations of [`KeyStore`] and [`Anchor`].
 //!
-//! Run them in the tests of your own store or anchor. They cannot replace a crash test. A store
-//! that passes must still guarantee durability and atomicity whenever the process or the machine
-//! stops.
+//! Run them in the tests of your store or anchor: [`run`] for every store, [`run_durable`] for
+//! one that outlives its process, [`run_shared`] for one that several processes may open, and
+//! [`run_anchor`] for an anchor. They cannot replace a crash test. A store that passes must still
+//! guarantee durability and atomicity whenever the process or the machine stops.
+//!
+//! # Examples
+//! ```
+//! use strongroom::store::{KeyStore, MemoryAnchor, MemoryStore, conformance};
+//!
+//! let make = || -> strongroom::Result<Box<dyn KeyStore>> { Ok(Box::new(MemoryStore::new(&Default::default())?)) };
+//! assert!(conformance::run(make).is_ok());
+//! assert!(conformance::run_anchor(|| Ok(Box::new(MemoryAnchor::default()))).is_ok());
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,7 +37,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// Runs the tests that apply to every store, each on an empty store that `make` creates.
 ///
 /// # Errors
-/// Returns any error from a call that the store should have accepted.
+/// - Any error from a call that the store should have accepted.
 ///
 /// # Panics
 /// Panics if the store violates the contract. The message describes the violation.
@@ -36,8 +47,8 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// use strongroom::crypto::CryptoBackend;
 /// use strongroom::store::{MemoryStore, conformance};
 ///
-/// conformance::run(|| Ok(Box::new(MemoryStore::new(&CryptoBackend::default())?)))?;
-/// # Ok::<(), strongroom::Error>(())
+/// let tested = conformance::run(|| Ok(Box::new(MemoryStore::new(&CryptoBackend::default())?)));
+/// assert!(tested.is_ok());
 /// ```
 pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     let bodies: [(&str, Body); 11] = [
@@ -64,10 +75,25 @@ pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 /// location, which is empty before the first call. The suite uses one handle at a time.
 ///
 /// # Errors
-/// Returns any error from a call that the store should have accepted.
+/// - Any error from a call that the store should have accepted.
 ///
 /// # Panics
 /// Panics if the store violates the contract. The message describes the violation.
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// use strongroom::store::{KeyStore, SqliteStore, conformance};
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("keys.strongroom");
+/// let open = || -> strongroom::Result<Box<dyn KeyStore>> {
+///     Ok(Box::new(SqliteStore::open(&path, &Default::default())?))
+/// };
+/// assert!(conformance::run_durable(open).is_ok());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     println!("store: identity, records and revision outlive the handle");
     let (kept, gone) = (key("kept")?, key("gone")?);
@@ -94,10 +120,25 @@ pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 /// a time, both from several threads.
 ///
 /// # Errors
-/// Returns any error from a call that the store should have accepted.
+/// - Any error from a call that the store should have accepted.
 ///
 /// # Panics
 /// Panics if the store violates the contract. The message describes the violation.
+///
+/// # Examples
+/// ```
+/// # #[cfg(feature = "sqlite")] {
+/// use strongroom::store::{KeyStore, SqliteStore, conformance};
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("keys.strongroom");
+/// let open = || -> strongroom::Result<Box<dyn KeyStore>> {
+///     Ok(Box::new(SqliteStore::open(&path, &Default::default())?))
+/// };
+/// assert!(conformance::run_shared(open).is_ok());
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     println!("store: handles of one store see each other's commits and lose none");
     let (one, two): (Arc<dyn KeyStore>, Arc<dyn KeyStore>) = (open()?.into(), open()?.into());
@@ -120,7 +161,7 @@ pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 /// Runs the tests that apply to every anchor, each on an anchor without a point.
 ///
 /// # Errors
-/// Returns any error from a call that the anchor should have accepted.
+/// - Any error from a call that the anchor should have accepted.
 ///
 /// # Panics
 /// Panics if the anchor violates the contract. The message describes the violation.
@@ -129,8 +170,7 @@ pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 /// ```
 /// use strongroom::store::{MemoryAnchor, conformance};
 ///
-/// conformance::run_anchor(|| Ok(Box::new(MemoryAnchor::default())))?;
-/// # Ok::<(), strongroom::Error>(())
+/// assert!(conformance::run_anchor(|| Ok(Box::new(MemoryAnchor::default()))).is_ok());
 /// ```
 pub fn run_anchor(make: impl Fn() -> Result<Box<dyn Anchor>>) -> Result<()> {
     println!("anchor: it moves forward, never back or to another store");

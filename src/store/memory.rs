@@ -17,6 +17,24 @@ use crate::lock::Mutex;
 /// Keeps records in memory, for the lifetime of the process.
 ///
 /// Readers take no lock. They use an immutable snapshot, which each commit replaces with a new one.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::MemoryStore;
+///
+/// let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+/// assert!(store.is_empty());
+/// let kms = Kms::builder().store(Arc::clone(&store), RootKey::generate()).build()?;
+/// let before = store.len(); // records of the store itself
+/// kms.create_key(Default::default())?;
+/// assert!(store.len() > before);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub struct MemoryStore {
     id: StoreId,
     current: ArcSwap<Snapshot>,

@@ -1,6 +1,15 @@
 //! Storage of records: sealed bytes under a name, with a revision for each record and atomic
 //! commits.
 //!
+//! | store | records are |
+//! |---|---|
+//! | [`MemoryStore`] | in memory, for as long as the process runs ([`Kms::in_memory`](crate::Kms::in_memory)) |
+//! | `SqliteStore` (feature `sqlite`) | in one file, which several processes may share (`Kms::open`) |
+//! | a custom [`KeyStore`] | in your database |
+//!
+//! [`KmsBuilder::store`](crate::KmsBuilder::store) accepts any of them. An [`Anchor`] in another
+//! place ([`FileAnchor`], [`StoreAnchor`]) reveals that the whole store was rolled back.
+//!
 //! A store has no knowledge of keys or cryptography, because all bodies are sealed before they
 //! reach it. It must provide three guarantees, which the suite in `conformance` checks (feature
 //! `conformance`):
@@ -13,6 +22,27 @@
 //! and is cheap to read, so a single comparison shows that cached data is still current. Readers
 //! can check it at the start of every operation. A notification channel could not replace it: a
 //! notification can report a change, but never that nothing has changed.
+//!
+//! # Examples
+//! ```
+//! use std::sync::Arc;
+//!
+//! use strongroom::seal::RootKey;
+//! use strongroom::store::{KeyStore, MemoryStore};
+//! use strongroom::{ErrorKind, Kms};
+//!
+//! let store = Arc::new(MemoryStore::new(&Default::default())?);
+//! let open = |root: RootKey| Kms::builder().store(Arc::clone(&store), root).build();
+//! let kms = open(RootKey::from_bytes(&[7; 32]))?;
+//! let before = store.revision()?;
+//! let key = kms.create_key(Default::default())?;
+//! assert!(store.revision()? > before);
+//!
+//! // Every handle on the store sees the key. Without the root key, it cannot be opened.
+//! assert_eq!(open(RootKey::from_bytes(&[7; 32]))?.describe_key(key.key_id())?, key);
+//! assert_eq!(open(RootKey::from_bytes(&[8; 32])).unwrap_err().kind(), ErrorKind::RootKey);
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 mod anchor;
 mod error;
@@ -198,6 +228,27 @@ impl From<CommitError> for Error {
 }
 
 /// A commit in progress. Its expectations hold, and there are no other writers until it completes.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::AccountId;
+/// use strongroom::store::{Change, KeyStore, MemoryStore, RecordId, RecordKind};
+///
+/// let store = MemoryStore::new(&Default::default())?;
+/// let id = RecordId { kind: RecordKind::Store, account: AccountId::default(), name: b"counter".to_vec() };
+/// // Adds one, without an expectation: the commit reads the latest state.
+/// let increment = || {
+///     store.commit(&[], &mut |pending| {
+///         let before = pending.get(&id)?.map_or(0, |record| record.body[0]);
+///         assert_eq!(pending.revision().0, u64::from(before) + 1);
+///         Ok(vec![Change { id: id.clone(), body: Some(vec![before + 1]) }])
+///     })
+/// };
+/// increment()?;
+/// increment()?;
+/// assert_eq!(store.get(&id)?.map(|record| record.body[0]), Some(2));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait Pending {
     /// Returns the revision that the commit will have.
     fn revision(&self) -> Revision;
@@ -221,16 +272,31 @@ pub type WriteChanges<'a> = dyn FnMut(&mut dyn Pending) -> Result<Vec<Change>> +
 /// ```
 /// use strongroom::crypto::CryptoBackend;
 /// use strongroom::identity::AccountId;
-/// use strongroom::store::{Change, Expectation, KeyStore, MemoryStore, RecordId, RecordKind};
+/// use strongroom::store::{Change, Expectation, KeyStore, MemoryStore, RecordId, RecordKind, Revision, Scan};
 ///
 /// let store = MemoryStore::new(&CryptoBackend::default())?;
-/// let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: b"a".to_vec() };
+/// let account = AccountId::default();
+/// let id = RecordId { kind: RecordKind::Key, account, name: b"a".to_vec() };
 /// let absent = Expectation { id: id.clone(), revision: None };
 /// let revision = store.commit(&[absent.clone()], &mut |_| {
 ///     Ok(vec![Change { id: id.clone(), body: Some(b"sealed".to_vec()) }])
 /// })?;
+/// assert_eq!((revision, store.revision()?), (Revision(1), Revision(1)));
 /// assert_eq!(store.get(&id)?.map(|record| record.revision), Some(revision));
+/// // The record is no longer absent.
 /// assert!(store.commit(&[absent], &mut |_| Ok(Vec::new())).is_err());
+///
+/// let missing = RecordId { name: b"b".to_vec(), ..id.clone() };
+/// let found = store.get_all(&[missing, id.clone()])?;
+/// assert!(found[0].is_none() && found[1].is_some());
+/// let all = store.scan(&Scan { kind: RecordKind::Key, account: Some(account), after: None, limit: 10 })?;
+/// assert_eq!(all[0].0, id);
+///
+/// // Stores without a location, old bodies, or a structure use the defaults.
+/// assert_eq!(store.location(), None);
+/// store.scrub()?;
+/// assert!(store.check_structure()?.is_empty());
+/// assert_ne!(store.id(), MemoryStore::new(&CryptoBackend::default())?.id());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait KeyStore: fmt::Debug + Send + Sync {

@@ -87,10 +87,23 @@ impl SqliteStore {
     /// the options allow it.
     ///
     /// # Errors
-    /// Returns the errors of [`SqliteStore::open`], and additionally:
-    ///
+    /// - The errors of [`SqliteStore::open`].
     /// - [`StoreError::Missing`] with [`MissingFile::Refuse`] if the file is missing or empty, or
     ///   contains a store without records.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::store::{MissingFile, SqliteOptions, SqliteStore, StoreError};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let (path, backend) = (directory.join("keys.strongroom"), CryptoBackend::default());
+    /// let existing = SqliteOptions::default().missing_file(MissingFile::Refuse);
+    /// let refused = SqliteStore::open_with(&path, &backend, existing).unwrap_err();
+    /// assert!(matches!(refused.downcast_ref(), Some(StoreError::Missing(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn open_with(path: impl AsRef<Path>, backend: &CryptoBackend, options: SqliteOptions) -> Result<Self> {
         library_version::check()?;
         let mut new_id = StoreId([0; 16]);

@@ -21,10 +21,22 @@ pub enum MissingFile {
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use strongroom::store::{MissingFile, SqliteOptions};
 ///
-/// let options = SqliteOptions::default().missing_file(MissingFile::Refuse).staleness(Duration::ZERO);
-/// assert_eq!(format!("{options:?}").matches("Refuse").count(), 1);
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::store::{MissingFile, SqliteOptions, SqliteStore};
+/// use strongroom::{TrustedUsers, store::KeyStore};
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let directory = directory.path();
+/// let options = SqliteOptions::default()
+///     .missing_file(MissingFile::Create)
+///     .staleness(Duration::ZERO) // read the revision from the file each time
+///     .busy_timeout(Duration::from_secs(30))
+///     .readers(8)
+///     .trusted_users(TrustedUsers::Owner);
+/// let store = SqliteStore::open_with(directory.join("keys.strongroom"), &CryptoBackend::default(), options)?;
+/// assert_eq!(store.revision()?.0, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct SqliteOptions {
