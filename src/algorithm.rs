@@ -1,7 +1,28 @@
 //! The algorithms of the key model, by their wire names: encryption, signing, MAC, key agreement,
 //! and wrapping.
 //!
-//! This module contains only names and facts. [`crate::crypto`] implements the algorithms.
+//! | enum | used by |
+//! |---|---|
+//! | [`EncryptionAlgorithm`] | [`Kms::encrypt`](crate::Kms::encrypt), [`Kms::decrypt`](crate::Kms::decrypt), [`Kms::re_encrypt`](crate::Kms::re_encrypt) |
+//! | [`SigningAlgorithm`], [`MessageType`] | [`Kms::sign`](crate::Kms::sign), [`Kms::verify`](crate::Kms::verify) |
+//! | [`MacAlgorithm`] | [`Kms::generate_mac`](crate::Kms::generate_mac), [`Kms::verify_mac`](crate::Kms::verify_mac) |
+//! | [`KeyAgreementAlgorithm`] | [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret) |
+//! | [`WrappingAlgorithm`], [`WrappingKeySpec`] | [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) |
+//!
+//! This module contains only names and facts. The [`KeySpec`](crate::key::KeySpec) of a key
+//! determines which of them it supports. [`crate::crypto`] implements the algorithms.
+//!
+//! # Examples
+//! ```
+//! use strongroom::algorithm::{MacAlgorithm, SigningAlgorithm};
+//! use strongroom::key::{KeySpec, KeyUsage};
+//!
+//! let algorithm = SigningAlgorithm::parse("ECDSA_SHA_256")?;
+//! assert!(KeySpec::EccNistP256.signing_algorithms(KeyUsage::SignVerify).contains(&algorithm));
+//! assert_eq!(MacAlgorithm::HmacSha256.to_string(), "HMAC_SHA_256");
+//! assert!(SigningAlgorithm::parse("MD5").is_err());
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::string_enum;
@@ -49,6 +70,14 @@ string_enum! {
 
 impl SigningAlgorithm {
     /// Returns the message types that the algorithm accepts.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::{MessageType, SigningAlgorithm};
+    ///
+    /// assert_eq!(SigningAlgorithm::EcdsaSha256.message_types(), [MessageType::Raw, MessageType::Digest]);
+    /// assert_eq!(SigningAlgorithm::Ed25519Sha512.message_types(), [MessageType::Raw]);
+    /// ```
     pub const fn message_types(self) -> &'static [MessageType] {
         match self {
             Self::Ed25519Sha512 => &[MessageType::Raw],
@@ -66,6 +95,13 @@ impl SigningAlgorithm {
     }
 
     /// Returns the required length of a [`MessageType::Digest`], in bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::SigningAlgorithm;
+    ///
+    /// assert_eq!(SigningAlgorithm::RsassaPssSha384.digest_length(), 48);
+    /// ```
     pub const fn digest_length(self) -> usize {
         match self {
             Self::RsassaPssSha256 | Self::RsassaPkcs1V15Sha256 | Self::EcdsaSha256 => 32,
@@ -83,6 +119,18 @@ impl SigningAlgorithm {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the algorithm does not accept the message type,
     ///   or the digest has the wrong length.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::algorithm::{MessageType, SigningAlgorithm};
+    ///
+    /// let algorithm = SigningAlgorithm::EcdsaSha256;
+    /// assert!(algorithm.check_message(MessageType::Raw, 1_000).is_ok());
+    /// assert!(algorithm.check_message(MessageType::Digest, 32).is_ok());
+    /// let refused = algorithm.check_message(MessageType::Digest, 20).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// ```
     pub fn check_message(self, form: MessageType, length: usize) -> Result<()> {
         if !self.message_types().contains(&form) {
             let message = format!("message type {form} is not valid for algorithm {self}");
@@ -112,6 +160,13 @@ string_enum! {
 
 impl MacAlgorithm {
     /// Returns the length of the MAC, in bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::MacAlgorithm;
+    ///
+    /// assert_eq!(MacAlgorithm::HmacSha384.tag_length(), 48);
+    /// ```
     pub const fn tag_length(self) -> usize {
         match self {
             Self::HmacSha224 => 28,

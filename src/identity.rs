@@ -1,4 +1,28 @@
 //! Identities and locations: accounts, principals, and the partition and region in ARNs.
+//!
+//! Every key, alias, and grant belongs to one account ([`AccountId`]). A [`Principal`] is the party
+//! that calls an operation: the root, a user, or a role of an account, or a service
+//! ([`ServiceName`]) that acts for one. It formats as the ARN that policies and grants contain.
+//! strongroom does not authenticate principals. The application does, and obtains a handle for each
+//! of them from [`Kms::as_principal`](crate::Kms::as_principal).
+//!
+//! A [`Locality`] is the partition and region of all ARNs of a `Kms`. Set it with
+//! [`KmsBuilder::locality`](crate::KmsBuilder::locality).
+//!
+//! # Examples
+//! ```
+//! use strongroom::identity::{AccountId, Locality, Principal};
+//! use strongroom::{ErrorKind, Kms};
+//!
+//! let account = AccountId::parse("111122223333")?;
+//! let kms = Kms::builder().account(account).locality(Locality::new("aws", "eu-central-1")?).build()?;
+//! assert_eq!(kms.principal(), &Principal::root(account));
+//!
+//! let worker = kms.as_principal(Principal::role(account, "worker")?)?;
+//! assert_eq!(worker.principal().to_string(), "arn:aws:iam::111122223333:role/worker");
+//! assert_eq!(worker.create_key(Default::default()).unwrap_err().kind(), ErrorKind::AccessDenied);
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 mod service;
 
@@ -16,8 +40,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 /// use strongroom::identity::AccountId;
 ///
+/// let account = AccountId::parse("111122223333")?;
+/// assert_eq!((account.as_str(), account.as_bytes()), ("111122223333", b"111122223333"));
 /// assert_eq!(AccountId::default().to_string(), "000000000000");
 /// assert!(AccountId::parse("1234").is_err());
+/// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AccountId([u8; 12]);
@@ -88,8 +115,9 @@ const MAX_LOCALITY_NAME: usize = 31;
 /// ```
 /// use strongroom::identity::Locality;
 ///
-/// let locality = Locality::new("aws", "eu-central-1")?;
-/// assert_eq!(locality.region(), "eu-central-1");
+/// let locality = Locality::new("aws-eusc", "eusc-de-east-1")?;
+/// assert_eq!((locality.partition(), locality.region()), ("aws-eusc", "eusc-de-east-1"));
+/// assert_eq!(Locality::default(), Locality::new("aws", "local")?);
 /// assert!(Locality::new("aws", "Frankfurt:Main").is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
@@ -188,13 +216,24 @@ const MAX_PRINCIPAL_PATH: usize = 512;
 ///
 /// # Examples
 /// ```
-/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::identity::{AccountId, Principal, PrincipalKind};
 ///
 /// let account = AccountId::parse("111122223333")?;
 /// let alice = Principal::user(account, "engineering/alice")?;
 /// assert_eq!(alice.to_string(), "arn:aws:iam::111122223333:user/engineering/alice");
 /// assert_eq!(Principal::parse(&alice.to_string())?, alice);
-/// assert_eq!(Principal::service(account, "s3")?.to_string(), "s3.amazonaws.com");
+/// assert_eq!((alice.account(), alice.kind()), (account, PrincipalKind::User));
+/// assert_eq!(alice.name(), Some("engineering/alice"));
+///
+/// assert_eq!(Principal::role(account, "worker")?.to_string(), "arn:aws:iam::111122223333:role/worker");
+/// let root = Principal::root(account);
+/// assert_eq!((root.to_string().as_str(), root.name()), ("arn:aws:iam::111122223333:root", None));
+/// assert!(root.is_account_root());
+///
+/// let s3 = Principal::service(account, "s3")?;
+/// assert_eq!(s3.as_service().map(|service| service.as_str()), Some("s3"));
+/// assert!(Principal::parse("s3.amazonaws.com").is_err()); // for which account?
+/// assert_eq!(Principal::parse_on_behalf_of(account, "s3.amazonaws.com")?, s3);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -229,7 +268,7 @@ impl Principal {
     /// Creates a role of the account. The name may include a path.
     ///
     /// # Errors
-    /// The same as [`Principal::user`].
+    /// - The errors of [`Principal::user`].
     pub fn role(account: AccountId, name: &str) -> Result<Self> {
         Ok(Self { account, identity: Identity::Role(checked_name(name)?) })
     }

@@ -15,10 +15,9 @@ pub(super) const SERVICE_DOMAIN: &str = ".amazonaws.com";
 /// # Examples
 /// ```
 /// use strongroom::identity::ServiceName;
-/// use strongroom::key::AliasName;
 ///
 /// let s3 = ServiceName::parse("s3")?;
-/// assert_eq!(s3.domain(), "s3.amazonaws.com");
+/// assert_eq!((s3.as_str(), s3.domain()), ("s3", "s3.amazonaws.com".to_owned()));
 /// assert!(ServiceName::parse("S3").is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```

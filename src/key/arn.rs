@@ -20,6 +20,23 @@ pub enum Resource {
 
 /// The ARN of a key or an alias: `arn:<partition>:kms:<region>:<account>:key/<id>` or
 /// `...:alias/<name>`.
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::identity::{AccountId, Locality};
+/// use strongroom::key::{AliasName, KmsArn, Resource};
+///
+/// let alias = Resource::Alias(AliasName::parse("alias/reports")?);
+/// let arn = KmsArn::new(Locality::default(), AccountId::default(), alias.clone());
+/// assert_eq!(arn.to_string(), "arn:aws:kms:local:000000000000:alias/reports");
+/// let arn = KmsArn::parse("arn:aws:kms:eu-central-1:111122223333:alias/reports")?;
+/// assert_eq!((arn.locality().region(), arn.account().as_str()), ("eu-central-1", "111122223333"));
+/// assert_eq!(arn.resource(), &alias);
+/// let other = KmsArn::parse("arn:aws:s3:::bucket").unwrap_err();
+/// assert_eq!(other.kind(), ErrorKind::InvalidArn);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KmsArn {
     locality: Locality,
@@ -100,9 +117,12 @@ impl fmt::Display for KmsArn {
 /// use strongroom::identity::{AccountId, Locality};
 /// use strongroom::key::{KeyArn, KeyId};
 ///
-/// let arn = KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([0; 16]));
-/// assert_eq!(arn.to_string(), "arn:aws:kms:local:000000000000:key/00000000-0000-0000-0000-000000000000");
+/// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+/// let arn = KeyArn::new(Locality::default(), AccountId::default(), id);
+/// assert_eq!(arn.to_string(), "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab");
 /// assert_eq!(KeyArn::parse(&arn.to_string())?, arn);
+/// assert_eq!((arn.id(), arn.account(), arn.locality().region()), (id, AccountId::default(), "local"));
+/// assert!(KeyArn::parse("arn:aws:kms:local:000000000000:alias/reports").is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,6 +181,18 @@ impl fmt::Display for KeyArn {
 }
 
 /// The ARN of an alias.
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Locality};
+/// use strongroom::key::{AliasArn, AliasName};
+///
+/// let name = AliasName::parse("alias/reports")?;
+/// let arn = AliasArn::new(Locality::default(), AccountId::default(), name.clone());
+/// assert_eq!(AliasArn::parse("arn:aws:kms:local:000000000000:alias/reports")?, arn);
+/// assert_eq!((arn.name(), arn.account(), arn.locality().region()), (&name, AccountId::default(), "local"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AliasArn {
     locality: Locality,
@@ -220,6 +252,19 @@ impl fmt::Display for AliasArn {
 /// Key IDs and alias names refer to the caller's own account. Only ARNs can refer to another
 /// account. Operations that manage a key do not accept aliases: see
 /// [`Operation::accepts_alias`](super::Operation::accepts_alias).
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::key::KeyIdentifier;
+///
+/// assert!(KeyIdentifier::parse("alias/reports")?.is_alias());
+/// assert!(KeyIdentifier::parse("arn:aws:kms:local:111122223333:alias/reports")?.is_alias());
+/// assert!(!KeyIdentifier::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?.is_alias());
+/// assert_eq!(KeyIdentifier::parse("reports").unwrap_err().kind(), ErrorKind::NotFound);
+/// assert_eq!(KeyIdentifier::parse("arn:reports").unwrap_err().kind(), ErrorKind::InvalidArn);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum KeyIdentifier {

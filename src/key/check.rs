@@ -36,6 +36,20 @@ pub fn check_usage(spec: KeySpec, usage: KeyUsage) -> Result<()> {
 /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
 ///   algorithm.
 /// - [`Validation`](ErrorKind::Validation) if the plaintext is empty or too long.
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::algorithm::EncryptionAlgorithm::{RsaesOaepSha256, SymmetricDefault};
+/// use strongroom::key::{KeySpec, check_plaintext};
+///
+/// assert!(check_plaintext(KeySpec::SymmetricDefault, SymmetricDefault, 4_096).is_ok());
+/// let kind = |spec, algorithm, length| check_plaintext(spec, algorithm, length).unwrap_err().kind();
+/// assert_eq!(kind(KeySpec::SymmetricDefault, SymmetricDefault, 4_097), ErrorKind::Validation);
+/// assert_eq!(kind(KeySpec::Rsa2048, RsaesOaepSha256, 191), ErrorKind::Validation); // 190 at most
+/// assert_eq!(kind(KeySpec::Rsa2048, SymmetricDefault, 1), ErrorKind::InvalidKeyUsage);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: usize) -> Result<()> {
     let limit = spec.max_plaintext(algorithm).ok_or_else(|| incompatible(algorithm.as_str(), spec))?;
     if length == 0 || length > MAX_PLAINTEXT_BYTES {
@@ -55,6 +69,15 @@ pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: us
 /// # Errors
 /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
 ///   algorithm.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::EncryptionAlgorithm::RsaesOaepSha256;
+/// use strongroom::key::{KeySpec, check_encryption_algorithm};
+///
+/// assert!(check_encryption_algorithm(KeySpec::Rsa4096, RsaesOaepSha256).is_ok());
+/// assert!(check_encryption_algorithm(KeySpec::SymmetricDefault, RsaesOaepSha256).is_err());
+/// ```
 pub fn check_encryption_algorithm(spec: KeySpec, algorithm: EncryptionAlgorithm) -> Result<()> {
     check_listed(spec.encryption_algorithms(KeyUsage::EncryptDecrypt), algorithm, algorithm.as_str(), spec)
 }
@@ -64,6 +87,15 @@ pub fn check_encryption_algorithm(spec: KeySpec, algorithm: EncryptionAlgorithm)
 /// # Errors
 /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
 ///   algorithm.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm::EcdsaSha384;
+/// use strongroom::key::{KeySpec, check_signing_algorithm};
+///
+/// assert!(check_signing_algorithm(KeySpec::EccNistP384, EcdsaSha384).is_ok());
+/// assert!(check_signing_algorithm(KeySpec::EccNistP256, EcdsaSha384).is_err()); // one hash per curve
+/// ```
 pub fn check_signing_algorithm(spec: KeySpec, algorithm: SigningAlgorithm) -> Result<()> {
     check_listed(spec.signing_algorithms(KeyUsage::SignVerify), algorithm, algorithm.as_str(), spec)
 }
@@ -73,6 +105,15 @@ pub fn check_signing_algorithm(spec: KeySpec, algorithm: SigningAlgorithm) -> Re
 /// # Errors
 /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
 ///   algorithm.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::MacAlgorithm::HmacSha256;
+/// use strongroom::key::{KeySpec, check_mac_algorithm};
+///
+/// assert!(check_mac_algorithm(KeySpec::Hmac256, HmacSha256).is_ok());
+/// assert!(check_mac_algorithm(KeySpec::Hmac512, HmacSha256).is_err());
+/// ```
 pub fn check_mac_algorithm(spec: KeySpec, algorithm: MacAlgorithm) -> Result<()> {
     check_listed(spec.mac_algorithms(KeyUsage::GenerateVerifyMac), algorithm, algorithm.as_str(), spec)
 }
@@ -82,6 +123,15 @@ pub fn check_mac_algorithm(spec: KeySpec, algorithm: MacAlgorithm) -> Result<()>
 /// # Errors
 /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
 ///   algorithm.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::KeyAgreementAlgorithm::Ecdh;
+/// use strongroom::key::{KeySpec, check_agreement_algorithm};
+///
+/// assert!(check_agreement_algorithm(KeySpec::EccNistP521, Ecdh).is_ok());
+/// assert!(check_agreement_algorithm(KeySpec::EccSecgP256k1, Ecdh).is_err());
+/// ```
 pub fn check_agreement_algorithm(spec: KeySpec, algorithm: KeyAgreementAlgorithm) -> Result<()> {
     check_listed(spec.key_agreement_algorithms(KeyUsage::KeyAgreement), algorithm, algorithm.as_str(), spec)
 }
@@ -90,6 +140,16 @@ pub fn check_agreement_algorithm(spec: KeySpec, algorithm: KeyAgreementAlgorithm
 ///
 /// # Errors
 /// - [`Validation`](ErrorKind::Validation) if the message is too short or too long.
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::key::{MAX_MESSAGE_BYTES, check_message_length};
+///
+/// assert!(check_message_length(&[0; MAX_MESSAGE_BYTES], 1).is_ok());
+/// assert!(check_message_length(&[], 0).is_ok());
+/// assert_eq!(check_message_length(&[], 1).unwrap_err().kind(), ErrorKind::Validation);
+/// ```
 pub fn check_message_length(message: &[u8], least: usize) -> Result<()> {
     if (least..=MAX_MESSAGE_BYTES).contains(&message.len()) {
         return Ok(());

@@ -83,6 +83,16 @@ impl fmt::Debug for CustomKeyStoreId {
 }
 
 /// The human-readable name of a custom key store: 1 to 256 characters, unique within the account.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::CustomKeyStoreName;
+///
+/// assert_eq!(CustomKeyStoreName::parse("Signing keys, Frankfurt")?.as_str(), "Signing keys, Frankfurt");
+/// assert!(CustomKeyStoreName::parse("").is_err());
+/// assert!(CustomKeyStoreName::parse(&"x".repeat(CustomKeyStoreName::MAX_LENGTH + 1)).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomKeyStoreName(Arc<str>);
 

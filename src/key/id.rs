@@ -122,6 +122,15 @@ impl AliasName {
 
     /// Returns `true` if the name begins with `alias/aws/`, which is reserved for service-managed
     /// keys.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::AliasName;
+    ///
+    /// assert!(AliasName::parse("alias/aws/s3")?.is_reserved());
+    /// assert!(!AliasName::parse("alias/awsome")?.is_reserved());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with(RESERVED_PREFIX)
     }

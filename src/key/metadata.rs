@@ -17,6 +17,15 @@ use crate::text::impl_str_serde;
 
 /// The human-readable description of a key: up to 8192 characters, empty by default. Cloning copies
 /// one pointer.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::Description;
+///
+/// assert_eq!(Description::parse("invoices until 2026")?.as_str(), "invoices until 2026");
+/// assert!(Description::parse(&"x".repeat(Description::MAX_LENGTH + 1)).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Description(Arc<str>);
 
@@ -53,6 +62,38 @@ impl_str_serde!(Description);
 /// The response of DescribeKey: the properties of a key and its state at one moment.
 ///
 /// Serializes with the member names of AWS. Members that do not apply to the key are omitted.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
+/// use strongroom::key::{DeletionWindow, KeyManager, KeySpec, KeyState, KeyUsage, Origin};
+/// use strongroom::request::CreateKeyRequest;
+/// use strongroom::Kms;
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(CreateKeyRequest::default().description("invoices"))?;
+/// assert_eq!((key.arn().id(), key.account()), (key.key_id(), kms.principal().account()));
+/// assert_eq!((key.state(), key.is_enabled()), (KeyState::Enabled, true));
+/// assert_eq!((key.spec(), key.usage()), (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt));
+/// assert_eq!((key.origin(), key.manager()), (Origin::Kms, KeyManager::Customer));
+/// assert_eq!(key.description().as_str(), "invoices");
+/// assert_eq!(key.encryption_algorithms(), [EncryptionAlgorithm::SymmetricDefault]);
+/// assert!(key.current_key_material_id().is_some());
+/// // What does not apply to a key is empty.
+/// assert!(key.mac_algorithms().is_empty() && key.key_agreement_algorithms().is_empty());
+/// assert_eq!((key.deletion_date(), key.pending_window()), (None, None));
+/// assert_eq!((key.valid_to(), key.expiration_model()), (None, None)); // not imported
+/// assert_eq!((key.custom_key_store_id(), key.cluster_id()), (None, None));
+/// assert!(!key.is_multi_region());
+///
+/// kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
+/// let pending = kms.describe_key(key.key_id())?;
+/// assert!(pending.deletion_date() > Some(pending.created().plus_days(6)));
+///
+/// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+/// assert_eq!(kms.create_key(request)?.signing_algorithms(), [SigningAlgorithm::EcdsaSha256]);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMetadata {
     pub(crate) arn: KeyArn,

@@ -254,6 +254,15 @@ impl Operation {
 
     /// Returns the name of the API call that contains the operation. For both halves of
     /// re-encryption this is `ReEncrypt`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert_eq!(Operation::ReEncryptFrom.api_name(), "ReEncrypt");
+    /// assert_eq!(Operation::ReEncryptFrom.as_str(), "ReEncryptFrom"); // as in a policy
+    /// assert_eq!(Operation::Encrypt.api_name(), "Encrypt");
+    /// ```
     pub const fn api_name(self) -> &'static str {
         match self {
             Self::ReEncryptFrom | Self::ReEncryptTo => "ReEncrypt",
@@ -262,43 +271,105 @@ impl Operation {
     }
 
     /// Returns the required key usage.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{KeyUsage, Operation};
+    ///
+    /// assert_eq!(Operation::VerifyMac.required_usage(), Some(KeyUsage::GenerateVerifyMac));
+    /// assert_eq!(Operation::DescribeKey.required_usage(), None);
+    /// ```
     pub const fn required_usage(self) -> Option<KeyUsage> {
         self.row().usage
     }
 
     /// Returns `true` if the operation acts on a key, not on an account or a custom key store.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert!(Operation::TagResource.acts_on_key());
+    /// assert!(!Operation::ListKeys.acts_on_key() && !Operation::CreateKey.acts_on_key());
+    /// ```
     pub const fn acts_on_key(self) -> bool {
         !matches!(self.row().rule, Rule::NoKey)
     }
 
     /// Returns `true` if requests may identify the key by an alias. Other operations accept only
     /// key IDs and key ARNs.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert!(Operation::Encrypt.accepts_alias() && Operation::DescribeKey.accepts_alias());
+    /// assert!(!Operation::ScheduleKeyDeletion.accepts_alias());
+    /// ```
     pub const fn accepts_alias(self) -> bool {
         self.has(ALIAS)
     }
 
     /// Returns `true` if the operation may target a key of another account whose policy allows it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert!(Operation::Decrypt.is_cross_account() && !Operation::DisableKey.is_cross_account());
+    /// ```
     pub const fn is_cross_account(self) -> bool {
         self.has(CROSS)
     }
 
     /// Returns `true` if the operation supports dry runs.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert!(Operation::Sign.has_dry_run() && !Operation::CreateKey.has_dry_run());
+    /// ```
     pub const fn has_dry_run(self) -> bool {
         self.has(DRY)
     }
 
     /// Returns `true` if a grant can allow the operation.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// let grantable = Operation::ALL.iter().filter(|operation| operation.is_grantable());
+    /// assert!(grantable.clone().any(|operation| *operation == Operation::CreateGrant));
+    /// assert!(grantable.clone().all(|operation| *operation != Operation::PutKeyPolicy));
+    /// ```
     pub const fn is_grantable(self) -> bool {
         self.has(GRANT)
     }
 
     /// Returns `true` if the operation is read-only, as marked in the audit trail. This includes
     /// operations that use a key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert!(Operation::Encrypt.is_read_only() && !Operation::CreateAlias.is_read_only());
+    /// ```
     pub const fn is_read_only(self) -> bool {
         self.has(READ)
     }
 
     /// Returns `true` if the operation is not supported for service-managed keys.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::Operation;
+    ///
+    /// assert!(Operation::PutKeyPolicy.needs_customer_managed());
+    /// assert!(!Operation::GetKeyPolicy.needs_customer_managed());
+    /// ```
     pub const fn needs_customer_managed(self) -> bool {
         self.has(OWNER)
     }
@@ -310,6 +381,19 @@ impl Operation {
     ///   operation is not decryption.
     /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the key has another usage and the operation
     ///   is decryption, since the key cannot have encrypted the ciphertext.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::identity::{AccountId, Locality};
+    /// use strongroom::key::{KeyArn, KeyId, KeyUsage, Operation};
+    ///
+    /// let key = KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([0; 16]));
+    /// assert!(Operation::Sign.check_key_usage(KeyUsage::SignVerify, &key).is_ok());
+    /// let kind = |operation: Operation| operation.check_key_usage(KeyUsage::SignVerify, &key).unwrap_err().kind();
+    /// assert_eq!(kind(Operation::Encrypt), ErrorKind::InvalidKeyUsage);
+    /// assert_eq!(kind(Operation::Decrypt), ErrorKind::IncorrectKey);
+    /// ```
     pub fn check_key_usage(self, usage: KeyUsage, key: &KeyArn) -> Result<()> {
         if self.required_usage().is_none_or(|required| required == usage) {
             return Ok(());

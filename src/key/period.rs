@@ -47,15 +47,49 @@ macro_rules! days {
 days! {
     /// The waiting period in which a scheduled deletion can be canceled: 7 to 30 days, 30 by
     /// default.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::key::DeletionWindow;
+    ///
+    /// assert_eq!(DeletionWindow::default().days(), 30);
+    /// assert_eq!(DeletionWindow::from_days(7)?, DeletionWindow::MIN);
+    /// assert_eq!(DeletionWindow::from_days(6).unwrap_err().kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     DeletionWindow as "the pending window of the deletion", 7 to 30, default 30
 }
 
 days! {
     /// The interval between automatic rotations: 90 to 2560 days, 365 by default.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::key::RotationPeriod;
+    ///
+    /// assert_eq!(RotationPeriod::default().days(), 365);
+    /// assert_eq!(RotationPeriod::from_days(90)?, RotationPeriod::MIN);
+    /// assert_eq!(RotationPeriod::from_days(30).unwrap_err().kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     RotationPeriod as "the rotation period", 90 to 2560, default 365
 }
 
 /// The maximum number of on-demand rotations in the lifetime of a key. By default 25.
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::key::{KeyId, OnDemandRotationLimit};
+///
+/// let (limit, key) = (OnDemandRotationLimit::new(2), KeyId::from_bytes([0; 16]));
+/// assert!(limit.check(1, key).is_ok());
+/// assert_eq!(limit.check(2, key).unwrap_err().kind(), ErrorKind::LimitExceeded);
+/// assert_eq!(OnDemandRotationLimit::default().rotations(), 25);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OnDemandRotationLimit(u32);
 

@@ -5,6 +5,24 @@ use crate::text::string_enum;
 string_enum! {
     /// The state of a key in its life cycle. Together with the operation, it determines the
     /// [`verdict()`](super::verdict()).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::{DeletionWindow, KeyState};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let state = || kms.describe_key(key).map(|key| key.state());
+    /// assert_eq!(state()?, KeyState::Enabled);
+    /// kms.disable_key(key)?;
+    /// assert_eq!(state()?, KeyState::Disabled);
+    /// kms.schedule_key_deletion(key, DeletionWindow::default())?;
+    /// assert_eq!(state()?, KeyState::PendingDeletion);
+    /// kms.cancel_key_deletion(key)?;
+    /// assert_eq!(state()?, KeyState::Disabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub enum KeyState as "key state" {
         /// Being created; not usable yet.
         Creating => "Creating",
@@ -157,6 +175,14 @@ impl KeyState {
     }
 
     /// Returns `true` if the key can be used: the `Enabled` member of its metadata.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::KeyState;
+    ///
+    /// assert!(KeyState::Enabled.is_enabled());
+    /// assert!(!KeyState::Disabled.is_enabled() && !KeyState::PendingDeletion.is_enabled());
+    /// ```
     pub const fn is_enabled(self) -> bool {
         matches!(self, Self::Enabled)
     }

@@ -73,6 +73,22 @@ fn is_longer(text: &str, most: usize) -> bool {
 }
 
 /// The tags of a key, at most 50, ordered by tag key.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::{Tag, TagSet};
+///
+/// let mut tags = TagSet::new();
+/// assert!(tags.is_empty());
+/// tags.put([Tag::new("team", "payments")?, Tag::new("stage", "test")?])?;
+/// tags.put([Tag::new("stage", "live")?])?; // replaces the value
+/// assert_eq!((tags.len(), tags.get("stage")), (2, Some("live")));
+/// tags.remove(["stage", "missing"]);
+/// assert!(tags.iter().eq([("team", "payments")]));
+/// // A request cannot contain a tag key twice.
+/// assert!(TagSet::from_tags([Tag::new("team", "a")?, Tag::new("team", "b")?]).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TagSet(BTreeMap<String, String>);
 
@@ -85,7 +101,7 @@ impl TagSet {
     /// Creates a set from the tags of a request.
     ///
     /// # Errors
-    /// The same as [`TagSet::put`].
+    /// - The errors of [`TagSet::put`].
     pub fn from_tags(tags: impl IntoIterator<Item = Tag>) -> Result<Self> {
         let mut set = Self::new();
         set.put(tags)?;

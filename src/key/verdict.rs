@@ -6,6 +6,16 @@ use super::{KeyArn, KeyState, Operation, Origin, SpecClass};
 use crate::error::{Error, ErrorKind};
 
 /// The result of [`verdict()`].
+///
+/// # Examples
+/// ```
+/// use strongroom::key::{KeyState, Operation, Origin, Refusal, SpecClass, Verdict, verdict};
+///
+/// let encrypt = |state| verdict(Operation::Encrypt, state, Origin::Kms, SpecClass::Symmetric);
+/// assert_eq!(encrypt(KeyState::Enabled), Verdict::Allowed);
+/// assert_eq!(encrypt(KeyState::Enabled).refusal(), None);
+/// assert_eq!(encrypt(KeyState::PendingDeletion).refusal(), Some(Refusal::PendingDeletion));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// Allowed.
@@ -31,6 +41,18 @@ impl Verdict {
 }
 
 /// The reasons why a key rejects an operation.
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::identity::{AccountId, Locality};
+/// use strongroom::key::{KeyArn, KeyId, Origin, Refusal};
+///
+/// let key = KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([0; 16]));
+/// assert_eq!(Refusal::Disabled.kind(), ErrorKind::Disabled);
+/// assert_eq!(Refusal::Disabled.message(&key), format!("{key} is disabled."));
+/// assert_eq!(Refusal::Origin(Origin::Hsm).error(&key).kind(), ErrorKind::UnsupportedOperation);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {

@@ -8,6 +8,15 @@ use crate::text::{impl_str_serde, string_enum};
 
 /// The number of a version of key material. Numbers start at 1 and are never reused for the same
 /// key.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::KeyVersion;
+///
+/// assert_eq!(KeyVersion::FIRST.number(), 1);
+/// assert_eq!(KeyVersion::FIRST.next(), KeyVersion::new(2));
+/// assert_eq!(KeyVersion::new(0), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyVersion(NonZeroU32);
 
@@ -49,6 +58,17 @@ impl fmt::Display for KeyVersion {
 ///
 /// The same material under the same key always has the same ID, so a repeated import finds its
 /// version.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::KeyMaterialId;
+///
+/// let id = KeyMaterialId::from_bytes([0x2c; 32]);
+/// assert_eq!(KeyMaterialId::parse(&"2c".repeat(32))?, id);
+/// assert_eq!((id.to_string().len(), id.as_bytes().len()), (64, 32));
+/// assert!(KeyMaterialId::parse("2C").is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyMaterialId([u8; 32]);
 
