@@ -13,13 +13,18 @@ use crate::error::{Error, ErrorKind};
 ///
 /// # Examples
 /// ```
-/// use std::time::Duration;
+/// use std::time::{Duration, SystemTime};
+///
 /// use strongroom::Timestamp;
 ///
 /// let start = Timestamp::from_unix_millis(1_700_000_000_000);
-/// assert_eq!(start.plus(Duration::from_secs(60)).since(start), Duration::from_secs(60));
+/// assert_eq!(start.unix_millis(), 1_700_000_000_000);
 /// assert_eq!(start.to_string(), "2023-11-14T22:13:20Z");
 /// assert_eq!("2023-11-14T23:13:20+01:00".parse::<Timestamp>()?, start);
+///
+/// assert_eq!(start.plus(Duration::from_secs(60)).since(start), Duration::from_secs(60));
+/// assert_eq!(start.since(start.plus_days(1)), Duration::ZERO); // never negative
+/// assert!(Timestamp::from(SystemTime::now()) > start);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,6 +114,27 @@ impl fmt::Debug for Timestamp {
 
 /// A source of the current time. Everything that depends on time uses the configured clock and no
 /// other source.
+///
+/// # Examples
+/// ```
+/// use strongroom::{Clock, Kms, Timestamp};
+///
+/// /// The clock of a simulation.
+/// #[derive(Debug)]
+/// struct Standstill;
+///
+/// impl Clock for Standstill {
+///     fn now(&self) -> Timestamp {
+///         Timestamp::from_unix_millis(1_700_000_000_000)
+///     }
+/// }
+///
+/// assert_eq!(Standstill.monotonic(), None); // the default
+/// let kms = Kms::builder().clock(Standstill).build()?;
+/// let key = kms.create_key(Default::default())?;
+/// assert_eq!(key.created().to_string(), "2023-11-14T22:13:20Z");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Returns the current time.
     fn now(&self) -> Timestamp;
@@ -135,6 +161,14 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 }
 
 /// The operating system's clock.
+///
+/// # Examples
+/// ```
+/// use strongroom::{Clock, SystemClock};
+///
+/// assert!(SystemClock.now().to_string() > "2025".to_owned());
+/// assert!(SystemClock.monotonic().is_some());
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -158,11 +192,16 @@ impl Clock for SystemClock {
 ///
 /// # Examples
 /// ```
+/// use std::time::Duration;
+///
 /// use strongroom::{Clock, ManualClock, Timestamp};
 ///
 /// let clock = ManualClock::new(Timestamp::from_unix_millis(0));
 /// clock.advance_days(30);
-/// assert_eq!(clock.now().to_string(), "1970-01-31T00:00:00Z");
+/// clock.advance(Duration::from_secs(3_600));
+/// assert_eq!(clock.now().to_string(), "1970-01-31T01:00:00Z");
+/// clock.set(Timestamp::from_unix_millis(0)); // also backward
+/// assert_eq!(clock.now().unix_millis(), 0);
 /// ```
 #[derive(Debug)]
 pub struct ManualClock(AtomicI64);

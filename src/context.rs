@@ -32,12 +32,17 @@ pub const MAX_CONTEXT_BYTES: usize = 65_535;
 /// ```
 /// use strongroom::EncryptionContext;
 ///
-/// let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
-/// assert_eq!(context.get("tenant"), Some("42"));
+/// let mut context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
+/// assert_eq!((context.get("tenant"), context.len()), (Some("42"), 2));
+/// assert_eq!(context.insert("tenant", "43"), Some("42".to_owned()));
+/// // Pairs are ordered by name, and the boundary between name and value counts.
+/// assert!(context.iter().eq([("purpose", "backup"), ("tenant", "43")]));
 /// assert_ne!(EncryptionContext::from([("a", "bc")]), EncryptionContext::from([("ab", "c")]));
+/// assert_eq!(EncryptionContext::new().with("a", "b"), EncryptionContext::from([("a", "b")]));
+/// assert!(EncryptionContext::new().is_empty());
 ///
 /// let json = serde_json::to_string(&context)?;
-/// assert_eq!(json, r#"{"purpose":"backup","tenant":"42"}"#);
+/// assert_eq!(json, r#"{"purpose":"backup","tenant":"43"}"#);
 /// assert_eq!(serde_json::from_str::<EncryptionContext>(&json)?, context);
 /// assert!(serde_json::from_str::<EncryptionContext>(r#"{"tenant":"42","tenant":"43"}"#).is_err());
 /// # Ok::<(), serde_json::Error>(())
@@ -84,6 +89,16 @@ impl EncryptionContext {
     }
 
     /// Returns the first name in `expected` that is missing here or has a different value.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::EncryptionContext;
+    ///
+    /// let context = EncryptionContext::from([("tenant", "42"), ("row", "7")]);
+    /// let (same, other) = (EncryptionContext::from([("tenant", "42")]), EncryptionContext::from([("tenant", "43")]));
+    /// assert_eq!(context.first_mismatch(&same), None); // additional pairs do not matter
+    /// assert_eq!(context.first_mismatch(&other), Some("tenant"));
+    /// ```
     pub fn first_mismatch<'a>(&self, expected: &'a Self) -> Option<&'a str> {
         expected.iter().find(|(name, value)| self.get(name) != Some(value)).map(|(name, _)| name)
     }
@@ -95,6 +110,18 @@ impl EncryptionContext {
     /// # Errors
     /// - [`CodecError::TooLong`] if a name, a value, or the whole serialization exceeds 65,535
     ///   bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::EncryptionContext;
+    ///
+    /// let context = EncryptionContext::from([("a", "bc")]);
+    /// assert_eq!(context.to_canonical_bytes()?, b"\x00\x01\x00\x01a\x00\x02bc");
+    /// assert_eq!(EncryptionContext::from_bytes(b"\x00\x01\x00\x01a\x00\x02bc")?, context);
+    /// assert!(EncryptionContext::new().to_canonical_bytes()?.is_empty());
+    /// assert!(EncryptionContext::from([("a", "x".repeat(65_536))]).to_canonical_bytes().is_err());
+    /// # Ok::<(), strongroom::CodecError>(())
+    /// ```
     pub fn to_canonical_bytes(&self) -> Result<Vec<u8>, CodecError> {
         if self.is_empty() {
             return Ok(Vec::new());
@@ -124,6 +151,16 @@ impl EncryptionContext {
     /// - [`CodecError::Truncated`] if a pair is incomplete.
     /// - [`CodecError::Trailing`] if bytes follow the pairs.
     /// - [`CodecError::Invalid`] if text is not UTF-8 or a name occurs twice.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{CodecError, EncryptionContext};
+    ///
+    /// assert_eq!(EncryptionContext::from_bytes(b"")?, EncryptionContext::new());
+    /// let twice = EncryptionContext::from_bytes(b"\x00\x02\x00\x01a\x00\x01b\x00\x01a\x00\x01c");
+    /// assert!(matches!(twice, Err(CodecError::Invalid { .. })));
+    /// # Ok::<(), CodecError>(())
+    /// ```
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut context = Self::new();
         if bytes.is_empty() {

@@ -304,10 +304,21 @@ macro_rules! kinds {
         ///
         /// # Examples
         /// ```
-        /// use strongroom::ErrorKind;
+        /// use strongroom::request::DecryptRequest;
+        /// use strongroom::{Error, ErrorKind, Kms};
         ///
-        /// assert_eq!(ErrorKind::Disabled.to_string(), "DisabledException");
-        /// assert_eq!(ErrorKind::Integrity.to_string(), "Integrity");
+        /// /// Returns `true` if the caller should try again later.
+        /// fn is_temporary(error: &Error) -> bool {
+        ///     let kinds = [ErrorKind::Conflict, ErrorKind::KeyUnavailable, ErrorKind::Store];
+        ///     kinds.contains(&error.kind())
+        /// }
+        ///
+        /// let kms = Kms::in_memory()?;
+        /// let error = kms.decrypt(DecryptRequest::new(b"damaged")).unwrap_err();
+        /// assert_eq!(error.kind(), ErrorKind::InvalidCiphertext);
+        /// assert!(!is_temporary(&error));
+        /// assert_eq!(error.kind().to_string(), "InvalidCiphertextException");
+        /// # Ok::<(), strongroom::Error>(())
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -315,6 +326,14 @@ macro_rules! kinds {
 
         impl ErrorKind {
             /// Returns the name of the corresponding AWS KMS exception, if there is one.
+            ///
+            /// # Examples
+            /// ```
+            /// use strongroom::ErrorKind;
+            ///
+            /// assert_eq!(ErrorKind::Disabled.exception_name(), Some("DisabledException"));
+            /// assert_eq!(ErrorKind::Integrity.exception_name(), None); // AWS KMS has no such error
+            /// ```
             pub const fn exception_name(self) -> Option<&'static str> {
                 match self { $(Self::$kind => $name,)* }
             }

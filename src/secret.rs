@@ -18,7 +18,13 @@ use zeroize::{Zeroize, Zeroizing};
 ///
 /// let secret = SecretBytes::copy_from_slice(b"correct horse");
 /// assert_eq!(secret.expose_secret(), b"correct horse");
-/// assert_eq!(format!("{secret:?}"), "SecretBytes(13 bytes)");
+/// assert_eq!(format!("{secret:?}"), "SecretBytes(13 bytes)"); // never the content
+/// assert_eq!(secret, SecretBytes::from_vec(b"correct horse".to_vec())); // in constant time
+/// assert_eq!((secret.len(), secret.is_empty()), (13, false));
+///
+/// let mut buffer = SecretBytes::zeroed(32);
+/// buffer.expose_secret_mut().copy_from_slice(&[7; 32]);
+/// assert_eq!(buffer.into_zeroizing_vec()[..], [7; 32]); // the vector is wiped, too
 /// ```
 pub struct SecretBytes(Box<[u8]>);
 
