@@ -15,6 +15,7 @@ mod handles;
 pub(super) mod hsm_key_creation;
 pub(super) mod identity_policy;
 pub(super) mod import;
+mod iterators;
 pub(super) mod key_creation;
 pub(super) mod key_policy;
 pub(super) mod keys;

@@ -59,6 +59,41 @@ pub struct Page<T> {
     pub next_marker: Option<String>,
 }
 
+/// The entries of all pages of a list. The first page is fetched when the first entry is requested,
+/// and every other page once the entries before it are consumed.
+pub(in crate::kms) struct Entries<T, F> {
+    fetch: F,
+    page: std::vec::IntoIter<T>,
+    /// The request for the next page, unless there is none or an error occurred.
+    next: Option<PageRequest>,
+}
+
+impl<T, F: FnMut(PageRequest) -> Result<Page<T>>> Entries<T, F> {
+    /// Creates an iterator over the pages that `fetch` returns.
+    pub(in crate::kms) fn new(fetch: F) -> Self {
+        Self { fetch, page: Vec::new().into_iter(), next: Some(PageRequest::default()) }
+    }
+}
+
+impl<T, F: FnMut(PageRequest) -> Result<Page<T>>> Iterator for Entries<T, F> {
+    type Item = Result<T>;
+
+    fn next(&mut self) -> Option<Result<T>> {
+        loop {
+            if let Some(entry) = self.page.next() {
+                return Some(Ok(entry));
+            }
+            match (self.fetch)(self.next.take()?) {
+                Ok(page) => {
+                    self.next = page.next_marker.map(|marker| PageRequest::default().marker(marker));
+                    self.page = page.entries.into_iter();
+                }
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
 /// The maximum and default page sizes of an operation.
 #[derive(Clone, Copy)]
 pub(in crate::kms) struct PageLimits {
@@ -135,6 +170,33 @@ mod tests {
         let rest = list(&PageRequest::default().marker(marker))?;
         assert_eq!((rest.entries, rest.next_marker), (vec!["c"], None));
         Ok(())
+    }
+
+    #[test]
+    fn all_entries_are_returned_lazily_until_the_first_error() {
+        let mut fetched = Vec::new();
+        let limits = PageLimits { most: 10, default: 2 };
+        let mut entries = Entries::new(|page: PageRequest| {
+            fetched.push(page.marker.clone());
+            match fetched.len() {
+                3 => Err(Error::new(ErrorKind::Store, "gone")),
+                _ => page_of(["a", "b", "c", "d", "e"].into_iter(), &page, limits, |name| name.as_bytes()),
+            }
+        });
+        let first: Vec<_> = entries.by_ref().take(2).map(|entry| entry.ok()).collect();
+        assert_eq!(first, [Some("a"), Some("b")]);
+        let rest: Vec<_> = entries.by_ref().map(|entry| entry.map_err(|error| error.kind())).collect();
+        assert_eq!(rest, [Ok("c"), Ok("d"), Err(ErrorKind::Store)]);
+        assert!(entries.next().is_none());
+        assert_eq!(fetched, [None, Some(marker(b"b")), Some(marker(b"d"))]);
+
+        let mut calls = 0;
+        let empty = Entries::new(|page: PageRequest| {
+            calls += 1;
+            page_of(std::iter::empty::<&str>(), &page, limits, |name| name.as_bytes())
+        });
+        assert_eq!(empty.count(), 0);
+        assert_eq!(calls, 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod asymmetric;
 mod cipher;
 mod clock_jumps;
 mod custom_provider;
+mod iterators;
 mod keys;
 mod mac;
 mod metering;
