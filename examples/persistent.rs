@@ -22,11 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     RootKey::generate_file(&root_key)?;
     println!("1. A root key in a file. In production, keep it apart from the store: without it, the store is lost.");
 
-    let [invoice, draft] = {
-        let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
-        println!("2. A new store with two keys, each of which encrypts a message.");
-        [encrypt(&kms, "alias/invoices", b"paid in full")?, encrypt(&kms, "alias/drafts", b"not for long")?]
-    };
+    let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
+    println!("2. A new store with two keys, each of which encrypts a message.");
+    let invoice = encrypt(&kms, "alias/invoices", b"paid in full")?;
+    let draft = encrypt(&kms, "alias/drafts", b"not for long")?;
+    kms.close()?;
     println!("3. The KMS is closed. The store is a file of {} bytes.", fs::metadata(&path)?.len());
 
     let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     RootKey::generate_file(&next_root_key)?;
     let rotation = kms.move_root_key(RootKey::from_file(&next_root_key)?)?;
-    drop(kms);
+    kms.close()?;
     assert!(Kms::open(&path, RootKey::from_file(&root_key)?).is_err());
     println!("7. The root key was moved to another file as version {}:", rotation.version());
     println!(

@@ -276,6 +276,7 @@ impl ErrorKind {
             | Self::ClusterNotRelated
             | Self::DryRun
             | Self::CopiedStore
+            | Self::Closed
             | Self::Internal
             | Self::Store
             | Self::RootKey
@@ -423,6 +424,8 @@ kinds! {
     /// The store is a copy, or a copy of it took over. It cannot create, destroy, or undo anything
     /// in an HSM until [`Kms::declare_successor`](crate::Kms::declare_successor) is called.
     CopiedStore => None,
+    /// The `Kms` was closed ([`Kms::close`](crate::Kms::close)).
+    Closed => None,
     /// An invariant was violated, for example by a broken random generator or an inconsistent
     /// record.
     Internal => Some("KMSInternalException"),

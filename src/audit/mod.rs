@@ -134,6 +134,20 @@ pub trait AuditSink: fmt::Debug + Send + Sync {
     fn chain(&self) -> Option<&dyn AuditChain> {
         None
     }
+
+    /// Ends the use of the sink: puts all stored events on disk and releases files and locks.
+    /// [`Kms::close`](crate::Kms::close) calls this after the last event, and again if it failed.
+    /// The sink must return an error if it is closed while another component is using it. The
+    /// sink may then be attached to another `Kms`.
+    ///
+    /// The default does nothing, which suits a sink that has nothing to complete. A sink that wraps
+    /// another must forward the call.
+    ///
+    /// # Errors
+    /// - any error, if events may not be on disk
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// The environment that is passed to a sink when it is attached to a `Kms`.
@@ -303,5 +317,9 @@ impl<S: AuditSink + ?Sized> AuditSink for std::sync::Arc<S> {
 
     fn chain(&self) -> Option<&dyn AuditChain> {
         (**self).chain()
+    }
+
+    fn close(&self) -> Result<()> {
+        (**self).close()
     }
 }

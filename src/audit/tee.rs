@@ -45,4 +45,10 @@ impl<A: AuditSink, B: AuditSink> AuditSink for Tee<A, B> {
     fn chain(&self) -> Option<&dyn AuditChain> {
         self.0.chain().or_else(|| self.1.chain())
     }
+
+    /// Closes both sinks, even if one of them fails.
+    fn close(&self) -> Result<()> {
+        let (first, second) = (self.0.close(), self.1.close());
+        first.and(second)
+    }
 }

@@ -103,6 +103,8 @@ pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     let first = put(&*store, &gone, None, b"2")?;
     let last = delete(&*store, &gone, first)?;
     let before = store.get(&kept)?;
+    store.close()?;
+    assert!(store.close().is_ok(), "a store can be closed again");
     drop(store);
 
     let store = open()?;
@@ -112,6 +114,8 @@ pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     let next = put(&*store, &gone, None, b"3")?;
     assert!(next > last, "a revision was reused: {} after {}", next.0, last.0);
     assert!(matches!(put(&*store, &gone, Some(first), b"4"), Err(CommitError::Conflict(_))));
+    drop(store);
+    assert_eq!(open()?.revision()?, next, "a handle that is dropped loses no commit");
     Ok(())
 }
 
@@ -155,7 +159,11 @@ pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(two.get(&a)?.map(|record| record.revision), Some(first));
-    count_up(&[one, two])
+    count_up(&[Arc::clone(&one), Arc::clone(&two)])?;
+    let last = one.revision()?;
+    one.close()?;
+    assert!(put(&*two, &key("b")?, None, b"3")? > last, "closing one handle does not affect the other");
+    Ok(())
 }
 
 /// Runs the tests that apply to every anchor, each on an anchor without a point.

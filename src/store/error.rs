@@ -124,6 +124,9 @@ pub enum StoreError {
     /// this.
     #[error("{} was opened before this process was forked; nothing was changed: open the store again in this process", .0.display())]
     Forked(PathBuf),
+    /// The store was closed ([`KeyStore::close`](crate::store::KeyStore::close)).
+    #[error("the store {} was closed; nothing was changed: open it again", .0.display())]
+    Closed(PathBuf),
     /// The file was rolled back to an earlier state while it was in use.
     #[error("the store was rolled back from revision {from} to {to} while it was in use: open it again")]
     RolledBack {

@@ -378,6 +378,21 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     fn check_structure(&self) -> Result<Vec<StoreError>> {
         Ok(Vec::new())
     }
+
+    /// Ends the use of the store: completes pending writes, and releases connections, files and
+    /// locks. [`Kms::close`](crate::Kms::close) calls this when no operation is in progress.
+    /// Afterward, every method that accesses records may return an error, for every user of the
+    /// store. Closing it again must succeed.
+    ///
+    /// The default does nothing, which suits a store without such resources. A store that wraps
+    /// another must forward the call.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Store`] if something pending could not be completed. Commits that were
+    ///   acknowledged are safe nevertheless, unless the error says otherwise.
+    fn close(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
@@ -415,6 +430,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn check_structure(&self) -> Result<Vec<StoreError>> {
         (**self).check_structure()
+    }
+
+    fn close(&self) -> Result<()> {
+        (**self).close()
     }
 }
 

@@ -193,6 +193,11 @@ impl Output {
         self.index
     }
 
+    /// Puts all appended lines on disk, whatever the durability of each.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
     /// Appends complete lines. After a failure, the next call first rolls back the partial write.
     ///
     /// Nothing is written to a file that another program has deleted, truncated, or extended: the

@@ -321,6 +321,10 @@ impl AuditSink for FileTrail {
             if state.writer.is_some() {
                 return Err(Error::new(ErrorKind::Audit, "this audit trail already belongs to another KMS"));
             }
+            if self.locality.get().is_some_and(|locality| locality != attachment.locality) {
+                let text = "this audit trail belonged to a KMS of another partition or region";
+                return Err(Error::new(ErrorKind::Audit, text));
+            }
             files::check_access(&self.directory, self.trusted_users)?;
             let writer = resume::open(&self.directory, attachment)?;
             // Check again, because the directory may not have existed before.
@@ -334,6 +338,25 @@ impl AuditSink for FileTrail {
 
     fn chain(&self) -> Option<&dyn AuditChain> {
         Some(self)
+    }
+
+    /// Syncs the trail to disk, whatever its durability, and releases the chain and its files. A
+    /// later `Kms` that attaches the trail resumes the chain.
+    fn close(&self) -> Result<()> {
+        self.check_process()?;
+        let mut state = self.lock();
+        let Some(writer) = &state.writer else { return Ok(()) };
+        match &writer.line_writer {
+            Some(line_writer) if writer.queue.len() == 0 => {
+                line_writer.output.sync().map_err(|error| failed("sync the audit trail in", &self.directory, error))?;
+            }
+            _ => {
+                let text = "cannot close the audit trail while it is being written: try again";
+                return Err(Error::new(ErrorKind::Audit, text));
+            }
+        }
+        state.writer = None;
+        Ok(())
     }
 }
 

@@ -62,6 +62,10 @@ impl Batch {
             line::close(&mut line_writer.text, &mac);
         }
         if line_writer.output.length() >= file_bytes {
+            if durability == Durability::Buffered {
+                // Closing the trail syncs only its last file.
+                line_writer.output.sync()?;
+            }
             let header = FileHeader {
                 chain: *chain,
                 index: line_writer.output.index() + 1,

@@ -16,6 +16,7 @@ use crate::key::{ClusterId, Origin};
 use crate::kms::engine::audit_log::AuditLog;
 use crate::kms::engine::connections::Hsms;
 use crate::kms::engine::core::{Core, Settings};
+use crate::kms::engine::gate::Gate;
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::limits::KmsLimits;
 use crate::kms::engine::material::Material;
@@ -492,6 +493,7 @@ impl KmsBuilder {
             audit,
             time,
             metering: Metering::default(),
+            gate: Gate::default(),
             settings: Settings {
                 policy: self.policy,
                 limits: self.limits,

@@ -76,6 +76,11 @@ impl AuditLog {
         Ok(())
     }
 
+    /// Ends the use of the sink.
+    pub(in crate::kms) fn close(&self) -> Result<()> {
+        self.sink.close()
+    }
+
     /// Returns `true` if this KMS writes the chain.
     pub(in crate::kms) fn is_own_chain(&self, id: ChainId) -> bool {
         self.chain.as_ref().is_some_and(|record| record.id() == id)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::audit_log::AuditLog;
 use super::connections::Hsms;
 use super::copy_guard::CopyGuard;
+use super::gate::Gate;
 use super::limits::KmsLimits;
 use super::material::Material;
 use super::metering::Metering;
@@ -25,6 +26,7 @@ pub(in crate::kms) struct Core {
     pub(in crate::kms) time: TrustedClock,
     pub(in crate::kms) metering: Metering,
     pub(in crate::kms) settings: Settings,
+    pub(in crate::kms) gate: Gate,
 }
 
 /// Settings of the builder, which never change.
@@ -39,6 +41,9 @@ pub(in crate::kms) struct Settings {
 
 impl Drop for Core {
     fn drop(&mut self) {
+        if self.gate.steps().is_saved {
+            return;
+        }
         // Without this, truncation of the events since the last change or maintenance would not be
         // detected.
         let _ = self.audit.save_chain(&self.registry);

@@ -52,7 +52,7 @@ impl Core {
     }
 
     /// Destroys the material of a key that was not stored, where a provider holds it outside the
-    /// store. If that fails, the material remains there, and nothing refers to it.
+    /// store. If that fails, unreferenced material remains there.
     pub(in crate::kms) fn discard_material(&self, record: &KeyRecord) {
         let sealed = self.registry.sealed();
         for version in record.versions.iter().filter(|version| version.is_present()) {

@@ -131,7 +131,7 @@ impl Kms {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn audit_chains(&self) -> Result<Vec<ChainState>> {
-        self.check_authority("audit_chains")?;
+        let _in_progress = self.check_authority("audit_chains")?;
         self.recorded(self.authority_event("audit_chains"), |_| self.chains())
     }
 
@@ -183,7 +183,7 @@ impl Kms {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn forget_audit_chain(&self, id: ChainId) -> Result<()> {
-        self.check_authority("forget_audit_chain")?;
+        let _in_progress = self.check_authority("forget_audit_chain")?;
         let mut event = self.authority_event("forget_audit_chain");
         event.parameters.push(("chain", id.to_string().into()));
         self.recorded(event, |call_context| {

@@ -50,7 +50,8 @@ struct Signal {
 
 impl Kms {
     /// Runs [`Kms::run_maintenance`] immediately and then after every `interval`, on a background
-    /// thread, until the guard is dropped. Requires the authority's handle.
+    /// thread, until the guard is dropped or the KMS is [closed](Kms::close). Requires the
+    /// authority's handle.
     ///
     /// `report` receives the result of each run. A failed run does not stop later runs. Any number
     /// of processes that share a store may run maintenance.
@@ -87,7 +88,7 @@ impl Kms {
         let run = move || {
             loop {
                 report(kms.run_maintenance());
-                if stop.is_stopped_within(interval) {
+                if stop.is_stopped_within(interval) || kms.is_closed() {
                     break;
                 }
             }
@@ -106,7 +107,7 @@ impl Kms {
 
 impl MaintenanceGuard {
     /// Returns `true` while the thread is running. It ends before the guard is dropped only if
-    /// `report` panics.
+    /// `report` panics or the KMS was closed.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }

@@ -2,6 +2,7 @@
 
 pub(super) mod audit_trail;
 mod census;
+mod close;
 pub(super) mod destruction;
 pub(super) mod due;
 pub(super) mod guard;

@@ -46,7 +46,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn rotate_root_key(&self) -> Result<RootKeyRotation> {
-        self.check_authority("rotate_root_key")?;
+        let _in_progress = self.check_authority("rotate_root_key")?;
         self.rotate_in_trail("rotate_root_key", None)
     }
 
@@ -78,7 +78,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn move_root_key(&self, to: RootKey) -> Result<RootKeyRotation> {
-        self.check_authority("move_root_key")?;
+        let _in_progress = self.check_authority("move_root_key")?;
         self.rotate_in_trail("move_root_key", Some(to))
     }
 

@@ -137,7 +137,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn confirm_clock(&self, time: Timestamp) -> Result<()> {
-        self.check_authority("confirm_clock")?;
+        let _in_progress = self.check_authority("confirm_clock")?;
         let mut event = self.authority_event("confirm_clock");
         event.parameters.push(("time", time.to_string().into()));
         self.recorded(event, |call_context| {

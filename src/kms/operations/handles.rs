@@ -104,6 +104,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn on_behalf_of(&self, caller: &Self) -> Result<Self> {
+        let _in_progress = self.core.gate.enter()?;
         let refused = |text: &'static str| {
             self.recorded(self.authority_event("on_behalf_of"), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
         };

@@ -149,6 +149,7 @@ impl Kms {
         document: Option<&str>,
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
+        let _in_progress = self.core.gate.enter()?;
         let mut event = AuditEvent::new(self.core.time.now(), action, self.principal.clone());
         event.via_service = self.via_service().cloned();
         event.parameters.push(("principal", principal.to_string().into()));

@@ -89,7 +89,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn reset_metering(&self, account: AccountId) -> Result<()> {
-        self.check_authority("reset_metering")?;
+        let _in_progress = self.check_authority("reset_metering")?;
         let mut event = self.authority_event("reset_metering");
         event.parameters.push(("account", account.to_string().into()));
         self.announced(event, |call_context| {

@@ -40,7 +40,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn declare_successor(&self) -> Result<SuccessionReport> {
-        self.check_authority("declare_successor")?;
+        let _in_progress = self.check_authority("declare_successor")?;
         self.recorded(self.authority_event("declare_successor"), |call_context| {
             let postponed = commit_change(&self.core, call_context, |call_context| {
                 let (mut edits, postponed) = self.core.postponed(call_context.now())?;

@@ -3,14 +3,17 @@
 
 use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kms::engine::gate::InProgress;
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::change::{CallContext, write_outcome};
 
 impl Kms {
-    /// Rejects a narrowed handle and records the rejection in the audit log.
-    pub(in crate::kms) fn check_authority(&self, what: &'static str) -> Result<()> {
+    /// Admits an operation of the authority. Rejects a narrowed handle and records the rejection in
+    /// the audit log.
+    pub(in crate::kms) fn check_authority(&self, what: &'static str) -> Result<InProgress<'_>> {
+        let in_progress = self.core.gate.enter()?;
         if self.is_authority() {
-            return Ok(());
+            return Ok(in_progress);
         }
         let text =
             format!("{what} requires the handle returned by the builder, not one narrowed to {}", self.principal);
@@ -31,7 +34,7 @@ impl Kms {
         what: &'static str,
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
-        self.check_authority(what)?;
+        let _in_progress = self.check_authority(what)?;
         let event = self.authority_event(what);
         let observation = self.core.observe(event.action);
         let mut call_context = CallContext::new(event);

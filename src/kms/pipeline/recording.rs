@@ -20,6 +20,7 @@ impl Kms {
         call: CallSpec<'_>,
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
+        let _in_progress = self.core.gate.enter()?;
         let mut event = AuditEvent::new(self.core.time.now(), Action::Call(call.operation), self.principal.clone());
         event.via_service = self.via_service().cloned();
         event.context = auditable_context(call.context);
@@ -30,6 +31,7 @@ impl Kms {
     }
 
     /// Runs the work that an event describes, and writes the event before the result is released.
+    /// The caller has entered the gate.
     pub(in crate::kms) fn recorded<T>(
         &self,
         event: AuditEvent,

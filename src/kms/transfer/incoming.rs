@@ -69,7 +69,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn import_keys(&self, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
-        self.check_authority("import_keys")?;
+        let _in_progress = self.check_authority("import_keys")?;
         let mut event = self.authority_event("import_keys");
         event.action = Action::ImportKeys;
         self.recorded(event, |call_context| self.import_file(call_context, file, identity))

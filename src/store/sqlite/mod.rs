@@ -16,6 +16,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -66,6 +67,7 @@ pub struct SqliteStore {
     /// As long as this connection is open, SQLite deletes neither the log nor its index.
     keeper: Mutex<Option<Connection>>,
     fork_guard: ForkGuard,
+    is_closed: AtomicBool,
     freshness: Freshness,
 }
 
@@ -127,6 +129,7 @@ impl SqliteStore {
             writer: Pool::new(Role::Writer, 1, options.busy_timeout),
             keeper: Mutex::new(Some(connection)),
             fork_guard: ForkGuard::here(),
+            is_closed: AtomicBool::new(false),
             freshness: Freshness::new(options.staleness),
         })
     }
@@ -137,12 +140,12 @@ impl SqliteStore {
     }
 
     fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
-        self.check_process()?;
+        self.check_usable()?;
         self.readers.with(&self.file, work)
     }
 
     fn write<T, E: From<Error>>(&self, work: impl FnOnce(&mut Connection) -> Result<T, E>) -> Result<T, E> {
-        self.check_process()?;
+        self.check_usable()?;
         self.writer.with(&self.file, work)
     }
 
@@ -151,7 +154,16 @@ impl SqliteStore {
         self.read(|connection| rows::revision(connection))
     }
 
-    /// Rejects use in a child of `fork`, even of data that its parent has just read.
+    /// Rejects use after the store was closed, and in a child of `fork`, even of data that was just
+    /// read.
+    fn check_usable(&self) -> Result<()> {
+        self.check_process()?;
+        match self.is_closed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(StoreError::Closed(self.file.path().to_owned()).into()),
+        }
+    }
+
     fn check_process(&self) -> Result<()> {
         match self.fork_guard.is_here() {
             true => Ok(()),
@@ -162,12 +174,14 @@ impl SqliteStore {
     /// Checks that the names of the store's files still refer to them. If not, tries to save the
     /// contents of the log.
     fn check_names(&self) -> Result<()> {
-        self.check_process()?;
-        self.file.check_still_there().map_err(|lost| {
+        self.check_usable()?;
+        self.file.check_still_there().or_else(|lost| {
+            // Closing the store removes its log.
+            self.check_usable()?;
             let keeper = self.keeper.lock();
             // The store is unusable either way, so an error here makes no difference.
             let _ = keeper.as_ref().map(|keeper| self.save(keeper, 0, Checkpoint::Passive));
-            lost.into()
+            Err(lost.into())
         })
     }
 
@@ -182,6 +196,21 @@ impl SqliteStore {
             Err(_) if self.save(connection, frames, Checkpoint::Full).unwrap_or(false) => Ok(()),
             Err(lost) => Err(StoreError::Unconfirmed(Box::new(lost)).into()),
         }
+    }
+
+    /// Copies the log into the main file, if the log is complete, and closes all connections. If it
+    /// is the last process that uses the store, the log is then deleted.
+    fn close_connections(&self, connections: Vec<Connection>) -> Result<(), StoreError> {
+        let Some(last) = connections.last() else { return Ok(()) };
+        let is_whole = self.file.check_locks().and_then(|()| self.log.check(last, 0));
+        let copied = match is_whole {
+            Ok(_) => Log::copy_to_main_file(last, Checkpoint::Passive).map(drop),
+            // As in `drop`: the last connection to close must not copy such a log.
+            Err(lost) => connections.iter().try_for_each(connection::leave_log).and(Err(lost)),
+        };
+        let close = |connection: Connection| connection.close().map_err(|(_, error)| failure::reason(error));
+        let closed: Vec<_> = connections.into_iter().map(close).collect();
+        closed.into_iter().fold(copied, Result::and)
     }
 
     /// Copies a log that lost its name into the main file, if all processes use the same locks and
@@ -244,7 +273,7 @@ impl KeyStore for SqliteStore {
     }
 
     fn revision(&self) -> Result<Revision> {
-        self.check_process()?;
+        self.check_usable()?;
         self.freshness.revision(|| self.ask_revision())
     }
 
@@ -302,6 +331,16 @@ impl KeyStore for SqliteStore {
 
     fn check_structure(&self) -> Result<Vec<StoreError>> {
         self.read(|connection| rows::damage(connection))
+    }
+
+    /// Waits for calls in progress, copies the log into the main file, and closes all connections.
+    fn close(&self) -> Result<()> {
+        self.check_process()?;
+        self.is_closed.store(true, Ordering::Release);
+        let mut connections = self.readers.close();
+        connections.extend(self.writer.close());
+        connections.extend(self.keeper.lock().take());
+        Ok(self.close_connections(connections)?)
     }
 }
 

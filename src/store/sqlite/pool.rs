@@ -24,6 +24,7 @@ pub(super) struct Pool {
 struct State {
     idle: Vec<Connection>,
     lent: usize,
+    is_closed: bool,
 }
 
 impl Pool {
@@ -35,6 +36,17 @@ impl Pool {
     /// Returns the connections that are currently idle.
     pub(super) fn idle(&mut self) -> impl Iterator<Item = &Connection> {
         self.state.as_mut().idle.iter()
+    }
+
+    /// Lends no more connections, waits until all are returned, and removes them.
+    pub(super) fn close(&self) -> Vec<Connection> {
+        let mut state = self.state();
+        state.is_closed = true;
+        self.returned.notify_all();
+        while state.lent > 0 {
+            state = self.returned.wait(state);
+        }
+        std::mem::take(&mut state.idle)
     }
 
     /// Leaves all connections open, for a process that must not close them.
@@ -57,8 +69,11 @@ impl Pool {
 
     fn borrow(&self, file: &StoreFile) -> Result<Loan<'_>, StoreError> {
         let mut state = self.state();
-        while state.idle.is_empty() && state.lent >= self.most {
+        while !state.is_closed && state.idle.is_empty() && state.lent >= self.most {
             state = self.returned.wait(state);
+        }
+        if state.is_closed {
+            return Err(StoreError::Closed(file.path().to_owned()));
         }
         state.lent += 1;
         let mut loan = Loan { pool: self, connection: state.idle.pop(), finished: false };
@@ -92,7 +107,13 @@ impl Drop for Loan<'_> {
         let mut state = self.pool.state();
         state.lent -= 1;
         state.idle.extend(usable);
+        let is_closed = state.is_closed;
         drop(state);
-        self.pool.returned.notify_one();
+        if is_closed {
+            // The caller that closes the pool waits for the same signal.
+            self.pool.returned.notify_all();
+        } else {
+            self.pool.returned.notify_one();
+        }
     }
 }

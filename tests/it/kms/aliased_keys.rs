@@ -1,14 +1,13 @@
 //! Keys that are created together with their alias, and keys that are looked up by alias or
 //! created.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
 use strongroom::audit::{Action, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
 use strongroom::identity::AccountId;
-use strongroom::key::{DeletionWindow, KeyId, KeyManager, KeySpec, KeyState, KeyUsage, Operation, Origin};
+use strongroom::key::{DeletionWindow, KeyManager, KeySpec, KeyState, KeyUsage, Operation, Origin};
 use strongroom::request::{CreateKeyRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, RecordKind};
@@ -18,6 +17,7 @@ use crate::support::custom_key_stores::setup;
 use crate::support::hooked_store::HookedStore;
 use crate::support::kms::{kind, with_clock};
 use crate::support::policies::{key_policy, user};
+use crate::support::races::{NAMES, race_for_keys};
 
 fn aliased(name: &str) -> CreateKeyRequest {
     CreateKeyRequest::default().alias(name)
@@ -226,46 +226,10 @@ fn the_name_of_a_key_past_its_waiting_period_is_free_after_maintenance() -> Resu
     Ok(())
 }
 
-/// Calls `get_or_create_key` on every KMS from several threads at the same time, for several names,
-/// and returns the keys of each name.
-fn race(all: &[Kms], names: &[&str]) -> Result<Vec<BTreeSet<KeyId>>> {
-    const THREADS_PER_KMS: usize = 4;
-    let start = Barrier::new(all.len() * THREADS_PER_KMS);
-    let names_of = |kms: &Kms| -> Result<Vec<KeyId>> {
-        start.wait();
-        names.iter().map(|name| Ok(kms.get_or_create_key(name, CreateKeyRequest::default())?.key_id())).collect()
-    };
-    let found: Vec<Vec<KeyId>> = thread::scope(|scope| {
-        let names_of = &names_of;
-        let threads = all.iter().flat_map(|kms| (0..THREADS_PER_KMS).map(move |_| scope.spawn(move || names_of(kms))));
-        let threads: Vec<_> = threads.collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Result<_>>()
-    })?;
-    Ok((0..names.len()).map(|name| found.iter().map(|keys| keys[name]).collect()).collect())
-}
-
-const NAMES: [&str; 8] = ["alias/a", "alias/b", "alias/c", "alias/d", "alias/e", "alias/f", "alias/g", "alias/h"];
-
 #[test]
 fn threads_that_race_for_a_key_get_the_same_one() -> Result<()> {
     let kms = Kms::in_memory()?;
-    let keys = race(std::slice::from_ref(&kms), &NAMES)?;
+    let keys = race_for_keys(std::slice::from_ref(&kms))?;
     assert!(keys.iter().all(|keys| keys.len() == 1), "{keys:?}");
     has(&kms, NAMES.len(), &NAMES)
-}
-
-#[test]
-fn two_kms_on_one_file_that_race_for_a_key_get_the_same_one() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("keys.strongroom");
-    let open = || Kms::open(&path, RootKey::from_bytes(&[7; 32]));
-    let all = [open()?, open()?];
-    let keys = race(&all, &NAMES)?;
-    assert!(keys.iter().all(|keys| keys.len() == 1), "{keys:?}");
-    for kms in &all {
-        has(kms, NAMES.len(), &NAMES)?;
-    }
-    let report = all[0].verify_store(|_| {})?;
-    assert!(report.is_intact(), "{report:?}");
-    Ok(())
 }

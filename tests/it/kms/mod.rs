@@ -4,6 +4,7 @@ mod aliased_keys;
 mod asymmetric;
 mod cipher;
 mod clock_jumps;
+mod closing;
 mod custom_provider;
 mod iterators;
 mod keys;

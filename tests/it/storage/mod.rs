@@ -4,6 +4,8 @@ mod anchors;
 #[cfg(feature = "sqlite")]
 mod bit_rot;
 #[cfg(feature = "sqlite")]
+mod closing;
+#[cfg(feature = "sqlite")]
 mod erasure;
 #[cfg(all(feature = "sqlite", unix))]
 mod file_access;

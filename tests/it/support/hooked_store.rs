@@ -78,6 +78,10 @@ impl KeyStore for HookedStore {
         }
         Ok(revision)
     }
+
+    fn close(&self) -> Result<()> {
+        self.store.close()
+    }
 }
 
 impl fmt::Debug for HookedStore {

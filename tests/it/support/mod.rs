@@ -18,6 +18,7 @@ pub(crate) mod operations;
 #[cfg(feature = "sqlite")]
 pub(crate) mod parallel;
 pub(crate) mod policies;
+pub(crate) mod races;
 pub(crate) mod sdk_process;
 #[cfg(feature = "pkcs11")]
 pub(crate) mod soft_tokens;

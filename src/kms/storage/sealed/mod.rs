@@ -330,6 +330,11 @@ impl Sealed {
         Ok(revision)
     }
 
+    /// Ends the use of the store.
+    pub(in crate::kms) fn close(&self) -> Result<()> {
+        self.store.close()
+    }
+
     /// Overwrites the remains of deleted and replaced records in the store.
     pub(in crate::kms) fn scrub(&self) -> Result<()> {
         self.store.scrub()
