@@ -46,7 +46,7 @@ pub struct AnchorPoint {
 /// let path = directory.path().join("keys.strongroom");
 /// let open = || {
 ///     let store = SqliteStore::open(&path, &Default::default())?;
-///     let anchor = FileAnchor::new(directory.path().join("keys.anchor")); // in earnest, on another disk
+///     let anchor = FileAnchor::new(directory.path().join("keys.anchor")); // in production, on another disk
 ///     Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).anchor(anchor).build()
 /// };
 /// let kms = open()?;

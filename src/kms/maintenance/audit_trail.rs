@@ -34,7 +34,7 @@ impl Kms {
     /// kms.create_key(Default::default())?;
     /// assert!(kms.verify_audit_trail(directory)?.is_intact());
     ///
-    /// // Someone removes the traces of the key.
+    /// // An attacker deletes the record of the new key.
     /// for file in std::fs::read_dir(directory)? {
     ///     let path = file?.path();
     ///     if path.extension().is_some_and(|extension| extension == "jsonl") {

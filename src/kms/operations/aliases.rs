@@ -63,6 +63,9 @@ impl Kms {
     /// Points an alias to another key of the same class and usage.
     ///
     /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) or [`InvalidAliasName`](ErrorKind::InvalidAliasName)
+    ///   if the name is malformed.
+    /// - [`NotAuthorized`](ErrorKind::NotAuthorized) if the name begins with `alias/aws/`.
     /// - [`NotFound`](ErrorKind::NotFound) if the alias or the key does not exist.
     /// - [`Validation`](ErrorKind::Validation) if the keys differ in class (symmetric, asymmetric,
     ///   HMAC) or usage.
@@ -120,6 +123,8 @@ impl Kms {
     /// Deletes an alias. The key is not affected.
     ///
     /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) or [`InvalidAliasName`](ErrorKind::InvalidAliasName)
+    ///   if the name is malformed.
     /// - [`NotFound`](ErrorKind::NotFound) if the alias does not exist.
     /// - [`NotAuthorized`](ErrorKind::NotAuthorized) if the name begins with `alias/aws/`.
     /// - The [errors of every operation](Kms#errors-of-every-operation).

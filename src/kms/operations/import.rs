@@ -113,7 +113,8 @@ impl Kms {
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if a length, the expiration, or the description is
-    ///   out of range, or the request does not specify whether the material expires.
+    ///   out of range, the request does not specify whether the material expires, or it specifies
+    ///   an ID for new material.
     /// - [`InvalidImportToken`](ErrorKind::InvalidImportToken) if the token does not belong to this
     ///   key.
     /// - [`ExpiredImportToken`](ErrorKind::ExpiredImportToken) if the token is older than 24 hours.

@@ -141,7 +141,10 @@ impl Kms {
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key has reached its maximum number of
     ///   on-demand rotations.
     /// - [`Conflict`](ErrorKind::Conflict) if automatic rotation is due within 20 minutes.
-    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is symmetric.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the key is not symmetric, is
+    ///   in a custom key store, or has a provider that does not support further versions.
+    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, and the provider of the
+    ///   key is a custom one.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation,
     ///   or no imported material is waiting for rotation.
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.

@@ -90,7 +90,7 @@ pub(in crate::kms) enum Expiration {
 /// // The first material, deleted automatically after 30 days:
 /// let first = wrap(&[1; 32])?;
 /// let request = ImportKeyMaterialRequest::new(key, &parameters.import_token, &first)
-///     .key_material_description("from the vault, shelf 1");
+///     .key_material_description("backup of 2026");
 /// let first_id = kms.import_key_material(request.clone().valid_to(clock.now().plus_days(30)))?.key_material_id;
 /// // The same material again, this time forever:
 /// kms.import_key_material(request.key_material_id(first_id).does_not_expire())?;
