@@ -131,6 +131,15 @@ pub trait AuditSink: fmt::Debug + Send + Sync {
     }
 
     /// Returns the sink's chain, if it has one.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::audit::{AuditSink, FileTrail, MemoryTrail};
+    ///
+    /// assert!(FileTrail::new("audit").chain().is_some());
+    /// assert!(MemoryTrail::default().chain().is_none());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     fn chain(&self) -> Option<&dyn AuditChain> {
         None
     }

@@ -10,11 +10,16 @@ use crate::text::{impl_str_serde, sanitize_for_error};
 ///
 /// # Examples
 /// ```
+/// use strongroom::ErrorKind;
 /// use strongroom::key::KeyId;
 ///
-/// let id = KeyId::from_random_bytes([0xab; 16]);
-/// assert_eq!(id.to_string(), "abababab-abab-4bab-abab-abababababab");
-/// assert_eq!(KeyId::parse(&id.to_string())?, id);
+/// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+/// assert_eq!(id.to_string(), "1234abcd-12ab-34cd-56ef-1234567890ab");
+/// assert_eq!(KeyId::from_bytes(*id.as_bytes()), id);
+/// // Random bytes become a UUID of version 4.
+/// assert_eq!(KeyId::from_random_bytes([0xab; 16]).to_string(), "abababab-abab-4bab-abab-abababababab");
+/// // Other text identifies no key.
+/// assert_eq!(KeyId::parse("reports").unwrap_err().kind(), ErrorKind::NotFound);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

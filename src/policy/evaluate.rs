@@ -395,6 +395,28 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
 ///
 /// # Errors
 /// - The errors of [`evaluate`].
+///
+/// # Examples
+/// ```
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin};
+/// use strongroom::policy::{KeyFacts, PolicyDocument, PolicyRequest, passes_lockout_safety_check};
+///
+/// let account = AccountId::parse("111122223333")?;
+/// let root = Principal::root(account);
+/// let (spec, usage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+/// let key = KeyFacts::new(KeyId::from_bytes([0; 16]), spec, usage, Origin::Kms, KeyManager::Customer);
+/// let request = PolicyRequest::new(&root, Operation::PutKeyPolicy, account).with_key(key);
+///
+/// let default = PolicyDocument::default_key_policy(account);
+/// assert!(passes_lockout_safety_check(&request, &default, &[])?);
+/// let for_alice = PolicyDocument::key_policy(
+///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+///         "Principal": {"AWS": "arn:aws:iam::111122223333:user/alice"}}}"#,
+/// )?;
+/// assert!(!passes_lockout_safety_check(&request, &for_alice, &[])?);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub fn passes_lockout_safety_check(
     request: &PolicyRequest<'_>,
     proposed: &PolicyDocument,

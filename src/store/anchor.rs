@@ -66,6 +66,23 @@ pub trait Anchor: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// - [`ErrorKind::Store`] if the point cannot be read. The KMS then refuses to continue.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::{Anchor, KeyStore, MemoryAnchor, MemoryStore};
+    ///
+    /// let (store, anchor) = (Arc::new(MemoryStore::new(&Default::default())?), Arc::new(MemoryAnchor::default()));
+    /// assert_eq!(anchor.last()?, None);
+    /// let builder = Kms::builder().store(Arc::clone(&store), RootKey::generate());
+    /// let kms = builder.anchor(Arc::clone(&anchor)).build()?;
+    /// kms.create_key(Default::default())?;
+    /// assert_eq!(anchor.last()?.map(|point| point.revision), Some(store.revision()?));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     fn last(&self) -> Result<Option<AnchorPoint>>;
 
     /// Moves the anchor to `point` durably. Does nothing if the anchor is already at that revision
@@ -74,6 +91,19 @@ pub trait Anchor: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// - [`ErrorKind::Store`] if the anchor cannot be moved.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::store::{Anchor, AnchorPoint, MemoryAnchor, Revision, StoreId};
+    ///
+    /// let anchor = MemoryAnchor::default();
+    /// let point = |store, revision| AnchorPoint { store: StoreId([store; 16]), revision, digest: [0; 32] };
+    /// anchor.advance(&point(1, Revision(2)))?;
+    /// anchor.advance(&point(1, Revision(1)))?; // an earlier revision
+    /// anchor.advance(&point(2, Revision(3)))?; // another store
+    /// assert_eq!(anchor.last()?, Some(point(1, Revision(2))));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     fn advance(&self, point: &AnchorPoint) -> Result<()>;
 }
 

@@ -435,6 +435,19 @@ impl KmsBuilder {
 
     /// Allows [`Kms::create_insecure_test_key`], which is otherwise rejected and shows an example.
     /// **For tests only**: anyone who can read the program knows the material of such keys.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::KeyId;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+    /// let kms = Kms::builder().allow_insecure_test_keys().build()?;
+    /// assert_eq!(kms.create_insecure_test_key(id, Default::default(), &[&[7; 32]])?.key_id(), id);
+    /// let refused = Kms::in_memory()?.create_insecure_test_key(id, Default::default(), &[&[7; 32]]).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn allow_insecure_test_keys(mut self) -> Self {
         self.insecure_test_keys = true;
         self
