@@ -5,6 +5,7 @@
 
 mod access;
 mod audit;
+mod documentation;
 mod envelope;
 mod error_texts;
 mod hsm;
