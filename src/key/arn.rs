@@ -161,7 +161,7 @@ impl KeyArn {
     }
 
     /// Returns the ID of the key.
-    pub const fn id(&self) -> KeyId {
+    pub const fn key_id(&self) -> KeyId {
         self.id
     }
 }

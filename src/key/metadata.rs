@@ -121,7 +121,7 @@ impl KeyMetadata {
 
     /// Returns the ID of the key.
     pub const fn key_id(&self) -> KeyId {
-        self.arn.id()
+        self.arn.key_id()
     }
 
     /// Returns the account that owns the key.
@@ -130,7 +130,7 @@ impl KeyMetadata {
     }
 
     /// Returns the creation time of the key.
-    pub const fn created(&self) -> Timestamp {
+    pub const fn creation_date(&self) -> Timestamp {
         self.created
     }
 

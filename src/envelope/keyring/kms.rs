@@ -235,7 +235,7 @@ fn wrapped(key: &KeyArn, blob: Vec<u8>) -> EncryptedDataKey {
 /// to the key that it names.
 fn may_mean(key: &KeyIdentifier, named: &KeyArn) -> bool {
     match key {
-        KeyIdentifier::KeyId(id) => *id == named.id(),
+        KeyIdentifier::KeyId(id) => *id == named.key_id(),
         KeyIdentifier::KeyArn(arn) => arn == named,
         KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => true,
     }

@@ -23,7 +23,7 @@ fn the_four_forms_are_told_apart() -> Result<()> {
 fn an_arn_gives_its_parts() -> Result<()> {
     let key = KeyArn::parse(KEY)?;
     assert_eq!(
-        (key.locality(), key.account(), key.id()),
+        (key.locality(), key.account(), key.key_id()),
         (&Locality::default(), AccountId::default(), KeyId::parse(ID)?)
     );
     let alias = AliasArn::parse(ALIAS)?;

@@ -21,7 +21,7 @@ impl Kms {
             KeyIdentifier::KeyId(key_id) => Ok((self.account(), *key_id)),
             KeyIdentifier::KeyArn(arn) => {
                 self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
-                Ok((arn.account(), arn.id()))
+                Ok((arn.account(), arn.key_id()))
             }
             KeyIdentifier::AliasName(name) if operation.accepts_alias() => {
                 self.resolve_alias(call_context, question, self.account(), name, identifier)
@@ -46,7 +46,7 @@ impl Kms {
         };
         match identifier {
             KeyIdentifier::KeyId(key_id) => Some((self.account(), *key_id)),
-            KeyIdentifier::KeyArn(arn) => Some((arn.account(), arn.id())),
+            KeyIdentifier::KeyArn(arn) => Some((arn.account(), arn.key_id())),
             KeyIdentifier::AliasName(name) => alias(self.account(), name),
             KeyIdentifier::AliasArn(arn) => alias(arn.account(), arn.name()),
         }

@@ -2,7 +2,7 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::{dry_run_setter, grant_tokens_setter};
+use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::algorithm::KeyAgreementAlgorithm;
 use crate::key::{KeyArn, Origin};
 use crate::secret::SecretBytes;
@@ -63,3 +63,5 @@ pub struct DeriveSharedSecretResponse {
     /// The origin of the key material.
     pub key_origin: Origin,
 }
+
+key_id_accessor!(DeriveSharedSecretResponse);

@@ -2,11 +2,11 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::{dry_run_setter, grant_tokens_setter};
+use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::algorithm::EncryptionAlgorithm;
 use crate::context::EncryptionContext;
 use crate::error::Result;
-use crate::key::{KeyArn, KeyIdentifier, KeyMaterialId};
+use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyMaterialId};
 use crate::secret::SecretBytes;
 
 /// Parameters for [`Kms::encrypt`](crate::kms::Kms::encrypt).
@@ -313,3 +313,13 @@ pub struct ReEncryptResponse {
     /// The algorithm of the new ciphertext.
     pub destination_encryption_algorithm: EncryptionAlgorithm,
 }
+
+impl ReEncryptResponse {
+    /// Returns the ID of the key under which the data was encrypted before, which is a part of
+    /// `source_key_arn`.
+    pub const fn source_key_id(&self) -> KeyId {
+        self.source_key_arn.key_id()
+    }
+}
+
+key_id_accessor!(EncryptResponse, DecryptResponse, ReEncryptResponse);

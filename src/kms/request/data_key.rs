@@ -2,7 +2,7 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::{dry_run_setter, grant_tokens_setter};
+use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::context::EncryptionContext;
 use crate::key::{DataKeySpec, KeyArn, KeyMaterialId};
 use crate::secret::SecretBytes;
@@ -108,3 +108,5 @@ pub struct GenerateDataKeyWithoutPlaintextResponse {
     /// The version of its material.
     pub key_material_id: KeyMaterialId,
 }
+
+key_id_accessor!(GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse);

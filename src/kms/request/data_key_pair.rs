@@ -2,7 +2,7 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::grant_tokens_setter;
+use super::setters::{grant_tokens_setter, key_id_accessor};
 use crate::context::EncryptionContext;
 use crate::key::{DataKeyPairSpec, KeyArn, KeyMaterialId};
 use crate::secret::SecretBytes;
@@ -94,3 +94,5 @@ pub struct GenerateDataKeyPairWithoutPlaintextResponse {
     /// The version of its material.
     pub key_material_id: KeyMaterialId,
 }
+
+key_id_accessor!(GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse);

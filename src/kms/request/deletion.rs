@@ -1,5 +1,6 @@
 //! Results of key deletion operations.
 
+use super::setters::key_id_accessor;
 use crate::clock::Timestamp;
 use crate::key::{DeletionWindow, KeyArn, KeyState};
 
@@ -16,3 +17,5 @@ pub struct ScheduleKeyDeletionResponse {
     /// The state of the key after the call.
     pub key_state: KeyState,
 }
+
+key_id_accessor!(ScheduleKeyDeletionResponse);

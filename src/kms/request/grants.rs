@@ -2,7 +2,7 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::{dry_run_setter, grant_tokens_setter};
+use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::clock::Timestamp;
 use crate::identity::{AccountId, Principal};
 use crate::key::KeyArn;
@@ -161,3 +161,5 @@ impl<'a> GrantFilter<'a> {
         self
     }
 }
+
+key_id_accessor!(GrantListEntry);

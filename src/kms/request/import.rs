@@ -1,6 +1,7 @@
 //! Parameters and results of key material import.
 
 use super::key_reference::KeyReference;
+use super::setters::key_id_accessor;
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use crate::clock::Timestamp;
 use crate::key::{ImportType, KeyArn, KeyMaterialId};
@@ -178,3 +179,5 @@ pub struct ImportedKeyMaterial {
     /// The material.
     pub key_material_id: KeyMaterialId,
 }
+
+key_id_accessor!(GetParametersForImportResponse, ImportedKeyMaterial);

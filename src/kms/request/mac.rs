@@ -2,7 +2,7 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::{dry_run_setter, grant_tokens_setter};
+use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::algorithm::MacAlgorithm;
 use crate::key::KeyArn;
 
@@ -104,3 +104,5 @@ pub struct VerifyMacResponse {
     /// The algorithm.
     pub mac_algorithm: MacAlgorithm,
 }
+
+key_id_accessor!(GenerateMacResponse, VerifyMacResponse);

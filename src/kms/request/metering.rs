@@ -1,5 +1,6 @@
 //! Results of metering.
 
+use super::setters::key_id_accessor;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
@@ -59,3 +60,5 @@ pub struct MeteredKey {
     /// The start of both counts: the creation of the key or the last reset.
     pub since: Timestamp,
 }
+
+key_id_accessor!(MeteredKey, GetKeyLastUsageResponse);

@@ -24,4 +24,16 @@ macro_rules! dry_run_setter {
     };
 }
 
-pub(super) use {dry_run_setter, grant_tokens_setter};
+/// Generates the accessor of the key ID for responses with a `key_arn`.
+macro_rules! key_id_accessor {
+    ($($response:ident),+ $(,)?) => {$(
+        impl $response {
+            /// Returns the ID of the key, which is a part of `key_arn`.
+            pub const fn key_id(&self) -> $crate::key::KeyId {
+                self.key_arn.key_id()
+            }
+        }
+    )+};
+}
+
+pub(super) use {dry_run_setter, grant_tokens_setter, key_id_accessor};

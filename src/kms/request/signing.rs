@@ -2,7 +2,7 @@
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
-use super::setters::{dry_run_setter, grant_tokens_setter};
+use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::key::KeyArn;
 
@@ -128,3 +128,5 @@ pub struct VerifyResponse {
     /// The algorithm.
     pub signing_algorithm: SigningAlgorithm,
 }
+
+key_id_accessor!(SignResponse, VerifyResponse);

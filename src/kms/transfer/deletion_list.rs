@@ -216,7 +216,7 @@ impl Kms {
     /// Returns the keys that the caller confirmed. All of them must be on the list.
     fn confirmed_keys(&self, list: &DeletionList, confirmed: &[KeyArn]) -> Result<BTreeSet<(AccountId, KeyId)>> {
         let find = |arn: &KeyArn| {
-            let key = (arn.account(), arn.id());
+            let key = (arn.account(), arn.key_id());
             let is_listed = list.keys.binary_search_by_key(&key, |(account, key_id, _)| (*account, *key_id)).is_ok();
             if is_listed && arn.locality() == self.locality() {
                 return Ok(key);

@@ -132,7 +132,7 @@ impl Kms {
             })?;
         for arn in arns {
             let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
-            event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.id() });
+            event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.key_id() });
             committed.record(event)?;
         }
         committed.finish(())

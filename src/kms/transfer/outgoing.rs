@@ -188,7 +188,7 @@ impl Kms {
             KeyIdentifier::KeyId(key_id) => return Ok(Some((self.account(), *key_id))),
             KeyIdentifier::KeyArn(arn) => {
                 let is_here = arn.locality() == self.locality();
-                return Ok(is_here.then_some((arn.account(), arn.id())));
+                return Ok(is_here.then_some((arn.account(), arn.key_id())));
             }
             KeyIdentifier::AliasName(name) => (self.account(), name),
             KeyIdentifier::AliasArn(arn) if arn.locality() == self.locality() => (arn.account(), arn.name()),

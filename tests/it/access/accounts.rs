@@ -63,7 +63,7 @@ fn another_accounts_key_is_reached_by_arn_only_and_by_the_operations_that_allow_
 fn refusal(result: Result<()>, key: &KeyArn) -> (ErrorKind, String) {
     let error = result.expect_err("another account's key");
     assert!(std::error::Error::source(&error).is_none() && error.downcast_ref::<strongroom::Error>().is_none());
-    (error.kind(), format!("{error:?}").replace(&key.to_string(), "KEY").replace(&key.id().to_string(), "ID"))
+    (error.kind(), format!("{error:?}").replace(&key.to_string(), "KEY").replace(&key.key_id().to_string(), "ID"))
 }
 
 /// A policy that reaches no decision, like one with conditions that cannot be evaluated.
@@ -113,11 +113,11 @@ fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_
             Ok(AliasArn::new(kms.locality().clone(), target.account(), name.parse()?))
         };
         let aliases = [alias("alias/a", &there)?, alias("alias/c", &damaged)?, alias("alias/d", &there)?];
-        damage(&store, RecordKind::Key, damaged.id().as_bytes());
+        damage(&store, RecordKind::Key, damaged.key_id().as_bytes());
         damage(&store, RecordKind::Alias, b"alias/d");
         assert_eq!(kind(kms.describe_key(&damaged)), ErrorKind::Integrity, "the key's own account gets the real error");
 
-        let blob_key = there.id();
+        let blob_key = there.key_id();
         let expected = normal(&seen(&kms, &trail, &absent, &blob)?, &absent, blob_key);
         for key in [&there, &disabled, &damaged] {
             let found = normal(&seen(&kms, &trail, key, &blob)?, key, blob_key);
@@ -151,7 +151,7 @@ fn the_trail_of_a_stranger_has_the_key_that_it_named_whether_it_exists_or_not() 
         own.expect("the account has its own event").keys
     };
     for key in [&there, &absent] {
-        assert_eq!(noted(key), [Some(KeyResource { account: key.account(), key_id: key.id() }), None]);
+        assert_eq!(noted(key), [Some(KeyResource { account: key.account(), key_id: key.key_id() }), None]);
     }
     for alias in ["alias/a", "alias/b"] {
         let alias = AliasArn::new(kms.locality().clone(), there.account(), alias.parse()?);

@@ -460,7 +460,7 @@ fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
         let (mut left, mut page) = (0, PageRequest::default().limit(100));
         loop {
             let part = kms.list_retirable_grants(&keeper, page)?;
-            assert!(part.entries.iter().all(|entry| entry.key_arn.id() == staying));
+            assert!(part.entries.iter().all(|entry| entry.key_arn.key_id() == staying));
             left += part.entries.len();
             let Some(marker) = part.next_marker else { return Ok(left) };
             page = PageRequest::default().limit(100).marker(marker);

@@ -179,7 +179,7 @@ fn a_change_whose_outcome_the_trail_does_not_take_is_told_as_made() -> Result<()
         clock.advance_days(30);
         for (arn, error) in kms.run_maintenance()?.failed {
             says_that_it_was_committed::<()>(Err(error), ErrorKind::Audit);
-            assert!([one.key_id(), two.key_id()].contains(&arn.id()), "{arn}");
+            assert!([one.key_id(), two.key_id()].contains(&arn.key_id()), "{arn}");
         }
     }
     kms.describe_key(two.key_id()).expect_err("the key was deleted");

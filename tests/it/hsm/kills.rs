@@ -262,7 +262,7 @@ fn works_until_it_is_killed() -> TestResult {
         _ => {
             let report = kms.run_maintenance()?;
             assert!(report.failed.is_empty(), "{:?}", report.failed);
-            report.deleted.iter().for_each(|arn| say(&format!("done {}", arn.id())));
+            report.deleted.iter().for_each(|arn| say(&format!("done {}", arn.key_id())));
         }
     }
     // Closing sessions and finalizing the modules also issues calls.

@@ -98,7 +98,7 @@ fn everything_that_belongs_to_a_key_goes_along() -> Result<()> {
         let all = PageRequest::default();
         let metadata = kms.describe_key(key)?;
         Ok((
-            (metadata.arn().clone(), metadata.created(), metadata.state(), metadata.description().clone()),
+            (metadata.arn().clone(), metadata.creation_date(), metadata.state(), metadata.description().clone()),
             kms.list_resource_tags(key, all.clone())?,
             kms.list_aliases_of_key(key, all.clone())?,
             kms.get_key_rotation_status(key)?,
@@ -118,9 +118,9 @@ fn a_key_is_exported_by_every_name_that_it_has_here_and_by_none_from_elsewhere()
     here.kms.create_alias("alias/one", &arn)?;
     let named = |locality: &Locality| -> Result<[String; 2]> {
         let alias = AliasArn::new(locality.clone(), arn.account(), "alias/one".parse()?);
-        Ok([KeyArn::new(locality.clone(), arn.account(), arn.id()).to_string(), alias.to_string()])
+        Ok([KeyArn::new(locality.clone(), arn.account(), arn.key_id()).to_string(), alias.to_string()])
     };
-    let local = [arn.id().to_string(), "alias/one".to_owned()];
+    let local = [arn.key_id().to_string(), "alias/one".to_owned()];
     for name in local.iter().chain(&named(here.kms.locality())?) {
         let exported = here.kms.export_key(name.as_str(), &recipient())?;
         assert_eq!(exported.keys, std::slice::from_ref(&arn), "{name}");

@@ -43,7 +43,7 @@ fn a_key_and_its_alias_are_one_commit_and_one_event() -> Result<()> {
     assert_eq!(kms.describe_key("alias/invoices")?, key);
     let of_key = kms.list_aliases_of_key(key.key_id(), PageRequest::default())?.entries;
     assert_eq!((of_key.len(), of_key[0].target_key_id), (1, key.key_id()));
-    assert_eq!(of_key[0].creation_date, key.created());
+    assert_eq!(of_key[0].creation_date, key.creation_date());
 
     let events = trail.events();
     let creation: Vec<_> = events.iter().filter(|event| event.action == Action::Call(Operation::CreateKey)).collect();

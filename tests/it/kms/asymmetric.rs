@@ -33,7 +33,7 @@ fn what_is_signed_in_one_form_verifies_in_every_form_and_nothing_else_does() -> 
     for (spec, key) in keys.for_usage(KeyUsage::SignVerify) {
         for (algorithm, form, bytes) in forms(spec, b"a contract") {
             let made = keys.kms.sign(SignRequest::new(key, algorithm, &bytes).message_type(form))?;
-            assert_eq!((made.key_arn.id(), made.signing_algorithm), (key, algorithm));
+            assert_eq!((made.key_arn.key_id(), made.signing_algorithm), (key, algorithm));
             for (by, form, bytes) in forms(spec, b"a contract") {
                 let request = VerifyRequest::new(key, by, &bytes, &made.signature).message_type(form);
                 match by == algorithm {
@@ -340,7 +340,7 @@ fn a_public_key_says_what_it_is_for_and_secret_keys_have_none() -> Result<()> {
         assert_eq!(public.encryption_algorithms, spec.encryption_algorithms(usage));
         assert_eq!(public.signing_algorithms, spec.signing_algorithms(usage));
         assert_eq!(public.key_agreement_algorithms, spec.key_agreement_algorithms(usage));
-        assert_eq!(public.key_arn.id(), key);
+        assert_eq!(public.key_arn.key_id(), key);
     }
     Ok(())
 }
@@ -496,7 +496,7 @@ where
     assert!(signer.verifying_key().verify(b"another", &signature).is_err());
     let too_long: std::result::Result<S, _> = signer.try_sign(&long);
     assert_eq!(too_long.is_err(), is_whole, "{spec}");
-    assert_eq!(signer.key_arn().id(), key);
+    assert_eq!(signer.key_arn().key_id(), key);
     Ok(())
 }
 

@@ -19,7 +19,7 @@ fn what_is_encrypted_opens_with_the_same_context_only() -> Result<()> {
         let sealed = kms.encrypt(EncryptRequest::new(key, &plaintext).context(&context))?.ciphertext_blob;
         assert_eq!(sealed.len(), length + 94);
         let opened = kms.decrypt(DecryptRequest::new(&sealed).context(&context))?;
-        assert_eq!((opened.plaintext.expose_secret(), opened.key_arn.id()), (&plaintext[..], key));
+        assert_eq!((opened.plaintext.expose_secret(), opened.key_id()), (&plaintext[..], key));
         let others = [
             EncryptionContext::new(),
             EncryptionContext::from([("a", "bc")]),
@@ -125,7 +125,7 @@ fn re_encryption_moves_data_between_keys_contexts_and_versions() -> Result<()> {
     let blob = kms.encrypt(EncryptRequest::new(old, b"data").context(&from))?.ciphertext_blob;
     let request = || ReEncryptRequest::new(&blob, new).source_context(&from).destination_context(&to);
     let moved = kms.re_encrypt(request())?;
-    assert_eq!((moved.source_key_arn.id(), moved.key_arn.id()), (old, new));
+    assert_eq!((moved.source_key_id(), moved.key_id()), (old, new));
     let opened = kms.decrypt(DecryptRequest::new(&moved.ciphertext_blob).context(&to))?;
     assert_eq!(opened.plaintext.expose_secret(), b"data");
     assert_eq!(opened.key_material_id, moved.destination_key_material_id);

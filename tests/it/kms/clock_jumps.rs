@@ -240,7 +240,7 @@ fn the_authority_confirms_the_clock_and_the_trail_tells() -> TestResult {
     // The confirmed time is not taken back, also before the next sweep.
     let confirmed = world.clock.now();
     world.clock.set(START);
-    assert_eq!(kms.create_key(Default::default())?.created(), confirmed);
+    assert_eq!(kms.create_key(Default::default())?.creation_date(), confirmed);
     world.clock.set(confirmed);
     assert_eq!(world.open()?.run_maintenance()?.deleted.len(), 1, "in every process");
     Ok(())
@@ -271,7 +271,7 @@ fn a_jump_that_a_sweep_has_confirmed_is_not_taken_back_in_the_same_process() -> 
     world.clock.advance_days(1);
     assert_eq!(kms.run_maintenance()?.destruction_postponed_until, None);
     world.clock.set(START);
-    assert_eq!(kms.create_key(Default::default())?.created(), START.plus_days(1_001));
+    assert_eq!(kms.create_key(Default::default())?.creation_date(), START.plus_days(1_001));
     Ok(())
 }
 
@@ -332,7 +332,7 @@ fn a_clock_that_goes_back_revives_nothing() -> TestResult {
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "a usual pause");
     world.clock.set(START);
     let made = world.open()?.create_key(Default::default())?;
-    assert!(made.created() >= START.plus_days(7), "another process reads the latest time from the store");
+    assert!(made.creation_date() >= START.plus_days(7), "another process reads the latest time from the store");
     Ok(())
 }
 

@@ -343,7 +343,7 @@ fn a_damaged_record_of_what_is_to_be_destroyed_keeps_nothing_else() -> Result<()
     flip();
     let report = kms.run_maintenance()?;
     assert_eq!((report.failed.len(), report.unfinished.len(), world.vault.count()), (1, 0, 1), "{report:?}");
-    assert_eq!((report.failed[0].0.id(), report.failed[0].1.kind()), (*first, ErrorKind::Integrity));
+    assert_eq!((report.failed[0].0.key_id(), report.failed[0].1.kind()), (*first, ErrorKind::Integrity));
     flip();
     assert!(kms.run_maintenance()?.is_complete());
     assert_eq!((world.vault.count(), world.destructions()), (0, 0));

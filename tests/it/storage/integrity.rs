@@ -169,7 +169,7 @@ fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
 
     store.change(|state| *state = backup);
     let damaged =
-        RecordId { kind: RecordKind::Key, account: keys[0].account(), name: keys[0].id().as_bytes().to_vec() };
+        RecordId { kind: RecordKind::Key, account: keys[0].account(), name: keys[0].key_id().as_bytes().to_vec() };
     let flip = || {
         store.change(|state| {
             let record = state.records.get_mut(&damaged).expect("the entry exists");
@@ -203,7 +203,7 @@ fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestRe
         keys.push(key);
     }
     let account = keys[0].account();
-    let damaged = RecordId { kind: RecordKind::Key, account, name: keys[1].id().as_bytes().to_vec() };
+    let damaged = RecordId { kind: RecordKind::Key, account, name: keys[1].key_id().as_bytes().to_vec() };
     let whole = store.state().records[&damaged].clone();
     let altered = Record { revision: Revision(whole.revision.0 - 1), body: vec![7; 90].into() };
     store.change(|state| _ = state.records.insert(damaged.clone(), altered));

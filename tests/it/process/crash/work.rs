@@ -118,7 +118,7 @@ fn first_part(kms: &Kms, clock: &ManualClock) {
         say(&format!("done schedule {doomed}"));
         clock.advance_days(DAYS);
         let report = said("maintain", kms.run_maintenance());
-        if report.is_some_and(|report| report.deleted.iter().any(|arn| arn.id() == doomed)) {
+        if report.is_some_and(|report| report.deleted.iter().any(|arn| arn.key_id() == doomed)) {
             say(&format!("done delete {doomed}"));
         }
     }
