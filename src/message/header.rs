@@ -44,6 +44,7 @@ const CONTENT_FRAMED: u8 = 2;
 /// assert_eq!((claimed.version(), claimed.suite()), (MessageVersion::V2, AlgorithmSuite::default()));
 /// assert_eq!((claimed.context(), claimed.data_keys().len()), (&context, 1));
 /// assert_eq!(claimed.frame_length(), Some(DEFAULT_FRAME_LENGTH));
+/// assert_eq!(claimed.message_id().as_ref().len(), 32);
 /// assert_eq!(encrypted.len(), claimed.encoded_length() + 40 + b"text".len());
 ///
 /// let authentic = envelope.decrypt_with_header(&encrypted, &context)?;

@@ -38,7 +38,8 @@ pub(crate) const LARGEST_UNFRAMED_BODY: u64 = (1 << 36) - 32;
 /// use strongroom::message::Limits;
 ///
 /// let strict = Limits::default().with_max_encrypted_data_keys(3).with_max_frame_length(65_536);
-/// assert_eq!(strict.max_encrypted_data_keys(), 3);
+/// assert_eq!((strict.max_encrypted_data_keys(), strict.max_frame_length()), (3, 65_536));
+/// assert_eq!((strict.max_header_bytes(), strict.max_unframed_body()), (256 << 10, 64 << 20)); // the defaults
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -119,12 +119,14 @@ macro_rules! suites {
         /// # Examples
         /// ```
         /// use strongroom::crypto::AeadAlgorithm;
-        /// use strongroom::message::AlgorithmSuite;
+        /// use strongroom::message::{AlgorithmSuite, MessageVersion, SuiteSupport};
         ///
         /// let suite = AlgorithmSuite::default();
         /// assert_eq!(suite.to_string(), "0x0478 AES_256_GCM_HKDF_SHA512_COMMIT_KEY");
         /// assert_eq!((suite.aead(), suite.data_key_length()), (AeadAlgorithm::Aes256Gcm, 32));
         /// assert!(suite.is_committing() && suite.signature().is_none());
+        /// assert_eq!((suite.id(), suite.name()), (0x0478, "AES_256_GCM_HKDF_SHA512_COMMIT_KEY"));
+        /// assert_eq!((suite.version(), suite.support()), (MessageVersion::V2, SuiteSupport::Full));
         /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
