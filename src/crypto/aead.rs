@@ -88,6 +88,20 @@ pub trait Aead: Debug + Send + Sync {
 
 /// An expanded key. Both methods read from one buffer and write to another, so that callers need
 /// not copy the input first.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{AeadAlgorithm, CryptoBackend, CryptoError, TAG_LENGTH};
+///
+/// let key = CryptoBackend::default().aead().bind(AeadAlgorithm::Aes128Gcm, &[7; 16])?;
+/// let (mut ciphertext, mut plaintext) = ([0; 4], [0; 4]);
+/// let tag: [u8; TAG_LENGTH] = key.seal(&[1; 12], b"", b"data", &mut ciphertext)?; // each nonce once
+/// assert_ne!(&ciphertext, b"data");
+/// key.open(&[1; 12], b"", &ciphertext, &tag, &mut plaintext)?;
+/// assert_eq!(&plaintext, b"data");
+/// assert!(key.seal(&[2; 12], b"", b"data", &mut [0; 5]).is_err()); // the lengths differ
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait AeadKey: Send + Sync {
     /// Encrypts `plaintext` into `ciphertext`, which must have the same length, and returns the
     /// tag.

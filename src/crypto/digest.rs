@@ -95,6 +95,17 @@ pub trait Digest: Debug + Send + Sync {
 }
 
 /// A hash in progress.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+///
+/// let mut hasher = CryptoBackend::default().digest().hasher(DigestAlgorithm::Sha384);
+/// for part in ["a message, ", "in pieces"] {
+///     hasher.update(part.as_bytes());
+/// }
+/// assert_eq!(hasher.finish().as_ref().len(), 48);
+/// ```
 pub trait Hasher: Send + Sync {
     /// Appends bytes.
     fn update(&mut self, bytes: &[u8]);

@@ -55,6 +55,19 @@ pub trait Kdf: Debug + Send + Sync {
 }
 
 /// A pseudorandom key from which keys are derived. It is wiped when dropped.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, DigestAlgorithm};
+///
+/// let key = CryptoBackend::default().kdf().extract(DigestAlgorithm::Sha256, b"salt", b"a shared secret");
+/// let [mut to_server, mut to_client] = [[0; 32]; 2];
+/// key.expand(&[b"to server"], &mut to_server)?;
+/// key.expand(&[b"to client"], &mut to_client)?;
+/// assert_ne!(to_server, to_client);
+/// assert!(key.expand(&[], &mut vec![0; 255 * 32 + 1]).is_err());
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait PseudoRandomKey: Send + Sync {
     /// Computes HKDF-Expand into `output`, with the concatenation of `info` as the context.
     ///

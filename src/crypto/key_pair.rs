@@ -292,6 +292,23 @@ pub trait KeyPairs: Debug + Send + Sync {
 }
 
 /// A validated private key that is ready for use. It is wiped when dropped.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm;
+/// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind, SignatureInput};
+///
+/// let backend = CryptoBackend::default();
+/// let key = backend.key_pairs().generate(KeyPairKind::Ed25519, backend.random())?;
+/// assert_eq!(key.kind(), KeyPairKind::Ed25519);
+/// assert_eq!(key.sign(SigningAlgorithm::Ed25519Sha512, SignatureInput::Message(b"a message"))?.len(), 64);
+/// let wrong = key.sign(SigningAlgorithm::EcdsaSha256, SignatureInput::Message(b"a message"));
+/// assert_eq!(wrong, Err(CryptoError::UnsuitableKey));
+///
+/// let copy = backend.key_pairs().private_key(key.kind(), key.to_pkcs8()?.expose_secret())?;
+/// assert_eq!(copy.public_key_der(), key.public_key_der());
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait PrivateKey: Send + Sync {
     /// Returns the kind of the key.
     fn kind(&self) -> KeyPairKind;
@@ -359,6 +376,20 @@ pub trait PrivateKey: Send + Sync {
 }
 
 /// A validated public key that is ready for use.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind, RsaOaep};
+///
+/// let backend = CryptoBackend::default();
+/// let pair = backend.key_pairs().generate(KeyPairKind::EccP521, backend.random())?;
+/// let public = backend.key_pairs().public_key(pair.kind(), &pair.public_key_der())?;
+/// assert_eq!((public.kind(), public.to_spki()), (KeyPairKind::EccP521, pair.public_key_der()));
+/// assert_eq!(public.to_compressed_point().map(|point| point.len()), Some(67));
+/// let not_rsa = public.encrypt(RsaOaep::Sha256, b"a key", backend.random());
+/// assert_eq!(not_rsa, Err(CryptoError::UnsuitableKey));
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait PublicKey: Send + Sync {
     /// Returns the kind of the key.
     fn kind(&self) -> KeyPairKind;

@@ -30,6 +30,16 @@ pub trait Mac: Debug + Send + Sync {
 }
 
 /// A MAC key that is ready for use.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+///
+/// let key = CryptoBackend::default().mac().bind(DigestAlgorithm::Sha256, &[7; 32]);
+/// let tag = key.authenticate(&[b"a message"]);
+/// assert!(key.verify(&[b"a ", b"message"], tag.expose_secret()));
+/// assert!(!key.verify(&[b"another message"], tag.expose_secret()));
+/// ```
 pub trait MacKey: Send + Sync {
     /// Returns the MAC of the concatenation of `parts`, which is as long as the hash output.
     fn authenticate(&self, parts: &[&[u8]]) -> MacTag;

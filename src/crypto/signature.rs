@@ -120,6 +120,18 @@ pub trait Signature: Debug + Send + Sync {
 }
 
 /// A secret key for signing. It is wiped when dropped.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, SignatureAlgorithm};
+///
+/// let backend = CryptoBackend::default();
+/// let key = backend.signature().generate(SignatureAlgorithm::EcdsaP256Sha256, backend.random())?;
+/// assert_eq!(key.public_key().len(), key.algorithm().public_key_length());
+/// assert!(key.sign_digest(&[7; 32]).is_ok());
+/// assert!(key.sign_digest(&[7; 48]).is_err()); // not the length of a SHA-256 value
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait SigningKey: Send + Sync {
     /// Returns the algorithm of the key.
     fn algorithm(&self) -> SignatureAlgorithm;
@@ -157,6 +169,20 @@ pub trait SigningKey: Send + Sync {
 }
 
 /// A validated public key that is ready for use.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, SignatureAlgorithm};
+///
+/// let backend = CryptoBackend::default();
+/// let key = backend.signature().generate(SignatureAlgorithm::EcdsaP256Sha256, backend.random())?;
+/// let public = backend.signature().verifying_key(key.algorithm(), &key.public_key())?;
+/// assert_eq!(public.algorithm(), key.algorithm());
+/// public.verify_digest(&[7; 32], &key.sign_digest(&[7; 32])?)?;
+/// let other = public.verify_digest(&[8; 32], &key.sign_digest(&[7; 32])?);
+/// assert_eq!(other, Err(CryptoError::InvalidSignature));
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait VerifyingKey: Send + Sync {
     /// Returns the algorithm of the signatures that the key verifies.
     fn algorithm(&self) -> SignatureAlgorithm;
