@@ -193,7 +193,9 @@ impl ConnectionFailure {
 ///
 /// use strongroom::SecretBytes;
 /// use strongroom::key::Origin;
-/// use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, KeyMaterialProvider, MemoryCluster};
+/// use strongroom::provider::{
+///     ClusterManagement, CryptoUserCredential, FixedCredential, HsmCluster, KeyMaterialProvider, MemoryCluster,
+/// };
 ///
 /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
 /// let wrong: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"guess")));
@@ -202,6 +204,9 @@ impl ConnectionFailure {
 /// assert!(cluster.connect(&right).is_ok());
 /// assert_eq!(cluster.provider().origin(), Origin::Hsm);
 /// assert_eq!(cluster.random(16)?.len(), 16);
+/// assert_eq!((cluster.management(), cluster.members().len()), (ClusterManagement::Members, 2));
+/// cluster.disconnect();
+/// assert!(cluster.random(16).is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait HsmCluster: fmt::Debug + Send + Sync {

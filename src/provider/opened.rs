@@ -68,6 +68,13 @@ impl fmt::Debug for OpenedKey {
 }
 
 /// Defines the format of the ciphertext body, which follows the header.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::CipherScheme;
+///
+/// assert_ne!(CipherScheme::Committing, CipherScheme::Provider); // the two schemes of a ciphertext blob
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CipherScheme {
     /// The committing construction of this crate: a derived key and a commitment for each message.
@@ -78,6 +85,47 @@ pub enum CipherScheme {
 
 /// An opened symmetric key. Its ciphertexts are bound to `header` and `context`, which are
 /// authenticated but not encrypted.
+///
+/// # Examples
+/// A key whose ciphertexts use the construction of this crate:
+/// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::provider::{Cipher, CipherScheme};
+/// use strongroom::seal::CommittingKey;
+/// use strongroom::{Result, SecretBytes};
+///
+/// struct Software(CommittingKey, CryptoBackend);
+///
+/// const LABEL: &[u8] = b"example provider v1";
+///
+/// impl Cipher for Software {
+///     fn scheme(&self) -> CipherScheme {
+///         CipherScheme::Provider // the label is not the one of software keys
+///     }
+///
+///     fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()> {
+///         Ok(self.0.seal(LABEL, header, context, plaintext, output)?)
+///     }
+///
+///     fn open(&self, header: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes> {
+///         Ok(self.0.open(LABEL, header, context, body)?)
+///     }
+///
+///     fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
+///         let mut data_key = SecretBytes::zeroed(length);
+///         self.1.random().fill(data_key.expose_secret_mut())?;
+///         self.seal(header, context, data_key.expose_secret(), output)?;
+///         Ok(data_key)
+///     }
+/// }
+///
+/// let backend = CryptoBackend::default();
+/// let (cipher, mut body) = (Software(CommittingKey::new(&backend, &[7; 32])?, backend), Vec::new());
+/// let data_key = cipher.generate(b"header", b"context", 32, &mut body)?;
+/// assert_eq!(cipher.open(b"header", b"context", &body)?, data_key);
+/// assert!(cipher.open(b"header", b"another", &body).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait Cipher: Send + Sync {
     /// Returns the scheme of its ciphertexts.
     fn scheme(&self) -> CipherScheme;
@@ -122,6 +170,29 @@ pub trait Decryption: Send + Sync {
 }
 
 /// An opened private key for signing.
+///
+/// # Examples
+/// A key in a remote service:
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm;
+/// use strongroom::crypto::SignatureInput;
+/// use strongroom::key::KeyUsage;
+/// use strongroom::provider::{OpenedKey, Signing};
+/// use strongroom::{Error, ErrorKind, Result};
+///
+/// struct Remote;
+///
+/// impl Signing for Remote {
+///     fn sign(&self, _algorithm: SigningAlgorithm, _input: SignatureInput<'_>) -> Result<Vec<u8>> {
+///         // ... call the service; its outage is not the loss of the key ...
+///         Err(Error::new(ErrorKind::KeyUnavailable, "the signing service does not respond"))
+///     }
+/// }
+///
+/// let refused = Remote.sign(SigningAlgorithm::EcdsaSha256, SignatureInput::Message(b"a message")).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::KeyUnavailable);
+/// assert_eq!(OpenedKey::Signing(Box::new(Remote)).usage(), KeyUsage::SignVerify);
+/// ```
 pub trait Signing: Send + Sync {
     /// Signs a message or its digest. The caller has checked that the algorithm matches the key's
     /// spec and accepts such an input. A digest has the output length of the hash function.

@@ -46,6 +46,18 @@ impl Token {
     ///
     /// # Errors
     /// - The errors of [`Token::encrypt`] and [`Token::random`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::provider::pkcs11::{GCM_OVERHEAD, Token, TokenError, TokenKeyHandle};
+    ///
+    /// /// Generates a data key of 32 bytes, in plaintext and encrypted for storage.
+    /// fn data_key(token: &Token, key: &TokenKeyHandle) -> Result<Vec<u8>, TokenError> {
+    ///     let (plaintext, encrypted) = token.generate_data_key(key, b"tenant 42", 32)?;
+    ///     assert_eq!((plaintext.len(), encrypted.len()), (32, 32 + GCM_OVERHEAD));
+    ///     Ok(encrypted)
+    /// }
+    /// ```
     pub fn generate_data_key(
         &self,
         key: &TokenKeyHandle,
@@ -137,6 +149,22 @@ impl Token {
     /// - [`ErrorClass::Fatal`] if the token does not support the hash function with
     ///   CKM_RSA_PKCS_OAEP.
     /// - The errors of [`Token::verify_key`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+    /// use strongroom::provider::pkcs11::{NewKey, Token, TokenKeyKind};
+    ///
+    /// fn round_trip(token: &Token) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let kind = TokenKeyKind::Decryption(KeyPairKind::Rsa2048);
+    ///     let key = token.generate_key(&NewKey::new(&[7; 32], "inbox", kind))?;
+    ///     let (backend, spki) = (CryptoBackend::default(), token.export_public_key(&key)?);
+    ///     let public = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &spki)?;
+    ///     let ciphertext = public.encrypt(RsaOaep::Sha1, b"a key", backend.random())?;
+    ///     assert_eq!(token.decrypt_oaep(&key, RsaOaep::Sha1, &ciphertext)?.expose_secret(), b"a key");
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn decrypt_oaep(
         &self,
         key: &TokenKeyHandle,

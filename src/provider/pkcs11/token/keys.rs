@@ -71,6 +71,16 @@ impl Token {
     /// - [`ErrorClass::KeyMissing`] if there is not exactly one such key.
     /// - [`ErrorClass::Denied`], with [`TokenError::rejected_for`], if the token does not protect it.
     /// - The errors of [`Token::connect`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::provider::pkcs11::{Token, TokenError, TokenKeyHandle, TokenKeyKind};
+    ///
+    /// /// Uses a key that another program has generated.
+    /// fn existing(token: &Token) -> Result<TokenKeyHandle, TokenError> {
+    ///     token.adopt_key(b"payments", "payments 2019", TokenKeyKind::Aes256)
+    /// }
+    /// ```
     pub fn adopt_key(&self, id: &[u8], label: &str, kind: TokenKeyKind) -> Result<TokenKeyHandle, TokenError> {
         self.adopt(id, label, kind, Provenance::Foreign)
     }
@@ -276,6 +286,21 @@ impl Token {
     /// # Errors
     /// - [`ErrorClass::Denied`] if the key is not extractable.
     /// - The errors of [`Token::verify_key`].
+    ///
+    /// # Examples
+    /// Replication of a key from one token to another:
+    /// ```no_run
+    /// use strongroom::SecretBytes;
+    /// use strongroom::provider::pkcs11::{NewKey, Token, TokenError, TokenKeyKind};
+    ///
+    /// fn replicate(from: &Token, to: &Token, shared: &SecretBytes, id: &[u8]) -> Result<(), TokenError> {
+    ///     let [sender, receiver] = [from, to].map(|token| token.import_wrapping_key(b"replication", "replication", shared));
+    ///     let key = from.generate_key(&NewKey::new(id, "payments", TokenKeyKind::Aes256).extractable_for_replication())?;
+    ///     let wrapped = from.wrap_key(&sender?, &key)?;
+    ///     to.unwrap_key(&receiver?, &wrapped, &key)?; // proves that it is the same key
+    ///     from.forbid_extraction(&key)
+    /// }
+    /// ```
     pub fn wrap_key(&self, wrapping: &TokenKeyHandle, key: &TokenKeyHandle) -> Result<Vec<u8>, TokenError> {
         self.able()?.need(RequiredMechanism::KeyWrap)?;
         let (backend, key) = (self.0.config.backend, key.clone());
