@@ -25,6 +25,54 @@ use crate::message::EncryptedDataKey;
 ///
 /// With the feature `conformance`, the suites of `envelope::conformance` test your own keyring
 /// against this contract.
+///
+/// # Examples
+/// A keyring that uses another one during office hours only. `examples/own_keyring.rs` wraps data keys
+/// itself.
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicBool, Ordering};
+///
+/// use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, Keyring, RawAesKeyring};
+/// use strongroom::message::EncryptedDataKey;
+/// use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result, SecretBytes};
+///
+/// #[derive(Debug)]
+/// struct OfficeHours<K> {
+///     inner: K,
+///     open: Arc<AtomicBool>,
+/// }
+///
+/// impl<K> OfficeHours<K> {
+///     fn check(&self) -> Result<()> {
+///         match self.open.load(Ordering::Relaxed) {
+///             true => Ok(()),
+///             false => Err(Error::new(ErrorKind::KeyUnavailable, "the office is closed: try again tomorrow")),
+///         }
+///     }
+/// }
+///
+/// impl<K: Keyring> Keyring for OfficeHours<K> {
+///     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+///         self.check()?;
+///         self.inner.on_encrypt(materials)
+///     }
+///
+///     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+///         self.check()?;
+///         self.inner.on_decrypt(materials, data_keys)
+///     }
+/// }
+///
+/// let open = Arc::new(AtomicBool::new(true));
+/// let inner = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let envelope = Envelope::new(OfficeHours { inner, open: Arc::clone(&open) });
+/// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+/// open.store(false, Ordering::Relaxed);
+/// let refused = envelope.decrypt(&message, &EncryptionContext::new()).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::KeyUnavailable);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait Keyring: fmt::Debug + Send + Sync {
     /// Adds wrapped forms of the data key, and generates the data key if there is none.
     ///

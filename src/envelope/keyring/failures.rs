@@ -107,6 +107,7 @@ impl std::error::Error for UnwrapFailure {
 ///
 /// // An outage keeps its kind: another attempt may succeed.
 /// failures.push(&data_key, Error::new(ErrorKind::KeyUnavailable, "the vault does not answer"));
+/// assert_eq!(failures.iter().count(), 2);
 /// assert_eq!(failures.into_error().kind(), ErrorKind::KeyUnavailable);
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -191,6 +191,7 @@ impl fmt::Debug for DataKeyCache {
 /// }
 /// let statistics = cache.statistics();
 /// assert_eq!((statistics.misses(), statistics.hits(), statistics.evictions()), (3, 0, 2));
+/// assert_eq!((statistics.entries(), statistics.expirations(), statistics.bypasses()), (1, 0, 0));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

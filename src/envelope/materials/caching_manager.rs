@@ -356,6 +356,27 @@ impl CachingMaterialsManagerBuilder {
     /// Shares entries with all other managers that have the same cache and the same partition. Use
     /// this only if the managers are interchangeable: any of them can then decrypt whatever the key
     /// source of one of them may decrypt. Default: no sharing.
+    ///
+    /// # Examples
+    /// Two envelopes with the same keys share data keys:
+    /// ```
+    /// use std::time::Duration;
+    /// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, KmsKeyring};
+    /// use strongroom::{EncryptionContext, Envelope, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let cache = DataKeyCache::new(100)?;
+    /// let manager = || {
+    ///     let keyring = DefaultMaterialsManager::new(KmsKeyring::new(&kms, key)?);
+    ///     CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).cache(&cache).partition("orders").build()
+    /// };
+    /// for manager in [manager()?, manager()?] {
+    ///     Envelope::with_materials_manager(manager).encrypt(b"two pots of tea", &EncryptionContext::new())?;
+    /// }
+    /// assert_eq!((cache.statistics().misses(), cache.statistics().hits()), (1, 1));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn partition(mut self, name: impl Into<String>) -> Self {
         self.partition = Some(name.into());
         self

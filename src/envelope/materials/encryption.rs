@@ -32,6 +32,8 @@ const POOL_LENGTH: usize = 32 + 32 + 12;
 /// assert_eq!(materials.data_key_or_generate()?.len(), suite.data_key_length());
 /// materials.push(EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped"))?;
 /// assert_eq!(materials.encrypted_data_keys().len(), 1);
+/// assert!(materials.data_key().is_some() && materials.context().is_empty());
+/// assert_eq!(materials.with_plaintext_length(17).plaintext_length(), Some(17));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub struct EncryptionMaterials {

@@ -79,6 +79,28 @@ impl Envelope {
     ///
     /// # Errors
     /// - The errors of [`Envelope::reader_with_reproduced_context`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// let mut plaintext = Vec::new();
+    /// envelope.async_reader_with_reproduced_context(&letter[..], &patient).await?.read_to_end(&mut plaintext).await?;
+    /// assert_eq!(plaintext, b"all is well");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn async_reader_with_reproduced_context<R: AsyncRead + Unpin>(
         &self,
         inner: R,

@@ -244,6 +244,23 @@ impl Envelope {
     ///
     /// # Errors
     /// - The errors of [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let written = EncryptionContext::from([("ward", "7"), ("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &written)?;
+    ///
+    /// let known = EncryptionContext::from([("patient", "Doe")]);
+    /// let decrypted = envelope.decrypt_with_header_and_reproduced_context(&letter, &known)?;
+    /// assert_eq!(decrypted.header().context(), &EncryptionContext::from([("ward", "7")]));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decrypt_with_header_and_reproduced_context(
         &self,
         message: &[u8],

@@ -59,6 +59,22 @@ impl Envelope {
     /// # Errors
     /// - The errors of [`Envelope::re_encrypt`] and, concerning the context, those of
     ///   [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = |name: &str| RawAesKeyring::new("laboratory", name, SecretBytes::zeroed(32));
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring("2025")?), ["patient"])?;
+    /// let (old, new) = (Envelope::with_materials_manager(manager), Envelope::new(keyring("2026")?));
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = old.encrypt(b"all is well", &patient)?;
+    ///
+    /// let moved = old.re_encrypt_with_reproduced_context(&letter[..], &patient, &new, Vec::new())?;
+    /// assert_eq!(new.decrypt(&moved, &patient)?, b"all is well"); // the header contains the pair now
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn re_encrypt_with_reproduced_context<R: io::Read, W: io::Write>(
         &self,
         message: R,

@@ -150,6 +150,24 @@ impl Envelope {
 
     /// Starts reading a message whose header omits a part of its context: see
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decryptor`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// let (mut decryptor, mut plaintext) = (envelope.decryptor_with_reproduced_context(&patient), Vec::new());
+    /// decryptor.update(&letter, &mut plaintext)?;
+    /// decryptor.finish(&mut plaintext)?;
+    /// assert_eq!(plaintext, b"all is well");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn decryptor_with_reproduced_context(&self, reproduced: &EncryptionContext) -> EnvelopeDecryptor {
         EnvelopeDecryptor::new(&self.starter, KnownContext::Reproduced(reproduced))
     }
@@ -195,6 +213,25 @@ impl Envelope {
     /// # Errors
     /// - The errors of [`Envelope::random_access_reader`] and, concerning the context, those of
     ///   [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::{Cursor, Read};
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// let mut beginning = [0; 3];
+    /// let mut reader = envelope.random_access_reader_with_reproduced_context(Cursor::new(&letter), &patient)?;
+    /// reader.read_exact(&mut beginning)?;
+    /// assert_eq!(&beginning, b"all");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn random_access_reader_with_reproduced_context<R: io::Read + io::Seek>(
         &self,
         inner: R,

@@ -113,6 +113,26 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
 
     /// Returns the inner writer. The message is complete only after
     /// [`shutdown`](::tokio::io::AsyncWriteExt::shutdown).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let mut writer = envelope.async_writer(Vec::new(), &EncryptionContext::new()).await?;
+    /// assert!(!writer.get_ref().is_empty()); // the header
+    /// writer.write_all(b"attack at dawn").await?;
+    /// writer.shutdown().await?;
+    /// let message = writer.into_inner();
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_inner(self) -> W {
         self.inner
     }

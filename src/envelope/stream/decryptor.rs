@@ -149,6 +149,19 @@ impl EnvelopeDecryptor {
     }
 
     /// Returns the minimum number of additional bytes needed for further progress. Never returns 0.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// let (mut decryptor, mut plaintext) = (envelope.decryptor(&EncryptionContext::new()), Vec::new());
+    /// decryptor.update(&message[..10], &mut plaintext)?;
+    /// assert!(decryptor.bytes_wanted() > 0 && decryptor.header().is_none());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn bytes_wanted(&self) -> usize {
         self.needed.saturating_sub(self.held.len()).max(1)
     }
