@@ -3,6 +3,19 @@
 //! Run it in the tests of your own keyring. If encryption and decryption require different keys,
 //! pass two keyrings: one with the public key as the writer, and one with the private key as the
 //! reader.
+//!
+//! # Examples
+//! ```
+//! use strongroom::crypto::{CryptoBackend, KeyPairKind};
+//! use strongroom::envelope::{RawEcdhKeyring, conformance};
+//!
+//! let backend = CryptoBackend::default();
+//! let pair = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?;
+//! let writer = RawEcdhKeyring::ephemeral(&pair.public_key_der())?;
+//! let reader = RawEcdhKeyring::discovery(pair.to_pkcs8()?.expose_secret())?;
+//! conformance::run(&writer, &reader)?;
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 use super::{DecryptionMaterials, EncryptionMaterials, Keyring};
 use crate::context::EncryptionContext;
@@ -50,6 +63,17 @@ pub fn run(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
 ///
 /// # Panics
 /// Panics if a data key unwraps under a different context.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::{RawAesKeyring, conformance};
+/// use strongroom::SecretBytes;
+///
+/// // In a test of your own keyring.
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// conformance::run_context(&keyring, &keyring)?; // a writer and a reader
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub fn run_context(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
     println!("keyring: data keys are bound to their encryption context");
     let suite = AlgorithmSuite::default();

@@ -17,8 +17,9 @@
 //!
 //! # Examples
 //! ```
+//! use strongroom::crypto::{AeadAlgorithm, DigestAlgorithm};
 //! use strongroom::envelope::RawAesKeyring;
-//! use strongroom::message::{self, AlgorithmSuite, MessageError};
+//! use strongroom::message::{self, AlgorithmSuite, KeyDerivation, MessageError, MessageVersion, SuiteSupport};
 //! use strongroom::{EncryptionContext, Envelope, SecretBytes};
 //!
 //! let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
@@ -26,7 +27,12 @@
 //!
 //! let header = message::inspect(&message)?; // a claim, until the message is decrypted
 //! assert_eq!(header.context().get("tenant"), Some("42"));
-//! assert_eq!(header.suite(), AlgorithmSuite::Aes256GcmHkdfSha512Commit);
+//! let suite = header.suite();
+//! assert_eq!(suite, AlgorithmSuite::Aes256GcmHkdfSha512Commit);
+//! assert_eq!((suite.id(), suite.name()), (0x0478, "AES_256_GCM_HKDF_SHA512_COMMIT_KEY"));
+//! assert_eq!((suite.version(), suite.support()), (MessageVersion::V2, SuiteSupport::Full));
+//! assert_eq!((suite.aead(), suite.data_key_length()), (AeadAlgorithm::Aes256Gcm, 32));
+//! assert_eq!((suite.derivation(), suite.signature()), (KeyDerivation::HkdfCommit(DigestAlgorithm::Sha512), None));
 //!
 //! let truncated = message::inspect(&message[..20]).unwrap_err();
 //! assert!(matches!(truncated, MessageError::Truncated { .. }));

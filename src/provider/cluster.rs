@@ -192,7 +192,7 @@ impl ConnectionFailure {
 /// use std::sync::Arc;
 ///
 /// use strongroom::SecretBytes;
-/// use strongroom::key::Origin;
+/// use strongroom::key::{KeySpec, KeyUsage, Origin};
 /// use strongroom::provider::{
 ///     ClusterManagement, CryptoUserCredential, FixedCredential, HsmCluster, KeyMaterialProvider, MemoryCluster,
 /// };
@@ -205,6 +205,9 @@ impl ConnectionFailure {
 /// assert_eq!(cluster.provider().origin(), Origin::Hsm);
 /// assert_eq!(cluster.random(16)?.len(), 16);
 /// assert_eq!((cluster.management(), cluster.members().len()), (ClusterManagement::Members, 2));
+/// cluster.probe();
+/// let (spec, usage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+/// assert!(HsmCluster::unsupported_reason(&cluster, spec, usage).is_none());
 /// cluster.disconnect();
 /// assert!(cluster.random(16).is_err());
 /// # Ok::<(), strongroom::Error>(())

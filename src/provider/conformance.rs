@@ -3,6 +3,17 @@
 //!
 //! Run it in the tests of your own provider. For an [`HsmCluster`](super::HsmCluster), connect the
 //! cluster and pass its [`provider`](super::HsmCluster::provider).
+//!
+//! # Examples
+//! ```
+//! use strongroom::crypto::CryptoBackend;
+//! use strongroom::key::KeySpec;
+//! use strongroom::provider::{MemoryProvider, conformance};
+//!
+//! let only_aes = |spec, _| spec == KeySpec::SymmetricDefault;
+//! conformance::run(&MemoryProvider::default(), &CryptoBackend::default(), only_aes)?;
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 use super::{
     Agreement, Cipher, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider, MacGeneration,

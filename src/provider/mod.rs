@@ -226,8 +226,10 @@ impl Capabilities {
 /// use strongroom::provider::{KeyMaterialProvider, MemoryProvider};
 ///
 /// let provider = MemoryProvider::default();
-/// assert_eq!(provider.origin(), Origin::Kms);
-/// assert!(provider.generator().is_some());
+/// assert_eq!((provider.id().as_str(), provider.origin()), ("memory", Origin::Kms));
+/// assert!(provider.capabilities().rotates);
+/// assert!(provider.generator().is_some() && provider.importer().is_some());
+/// assert!(provider.instance_marks().is_none()); // nothing is held outside of the store
 /// ```
 pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     /// Returns the provider's name.
@@ -326,6 +328,23 @@ impl<P: KeyMaterialProvider + ?Sized> KeyMaterialProvider for Arc<P> {
 }
 
 /// Imports material from outside.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::key::KeySpec;
+/// use strongroom::provider::{ImportedProvider, KeyMaterialProvider};
+/// use strongroom::{ErrorKind, SecretBytes};
+///
+/// let provider = ImportedProvider::default();
+/// let importer = provider.importer().expect("its stored state is the key");
+/// let backend = CryptoBackend::default();
+/// let accepted = importer.import(&backend, KeySpec::SymmetricDefault, &SecretBytes::zeroed(32))?;
+/// assert!(accepted.public_key.is_none());
+/// let too_short = importer.import(&backend, KeySpec::SymmetricDefault, &SecretBytes::zeroed(16)).unwrap_err();
+/// assert_eq!(too_short.kind(), ErrorKind::IncorrectKeyMaterial);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait MaterialImporter: Send + Sync {
     /// Validates unwrapped material for a key of the given spec: raw bytes for a secret key, PKCS#8
     /// in DER for a private key. Returns the state to be stored, which is always the same for the

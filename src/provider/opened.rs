@@ -157,6 +157,28 @@ pub trait Cipher: Send + Sync {
 }
 
 /// An opened private key for decryption.
+///
+/// # Examples
+/// A key in a remote service:
+/// ```
+/// use strongroom::algorithm::EncryptionAlgorithm;
+/// use strongroom::key::KeyUsage;
+/// use strongroom::provider::{Decryption, OpenedKey};
+/// use strongroom::{Error, ErrorKind, Result, SecretBytes};
+///
+/// struct Remote;
+///
+/// impl Decryption for Remote {
+///     fn decrypt(&self, _algorithm: EncryptionAlgorithm, _ciphertext: &[u8]) -> Result<SecretBytes> {
+///         // ... call the service; every invalid ciphertext gets the same error ...
+///         Err(Error::new(ErrorKind::InvalidCiphertext, "the ciphertext cannot be decrypted"))
+///     }
+/// }
+///
+/// let refused = Remote.decrypt(EncryptionAlgorithm::RsaesOaepSha256, b"not a ciphertext").unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
+/// assert_eq!(OpenedKey::Decryption(Box::new(Remote)).usage(), KeyUsage::EncryptDecrypt);
+/// ```
 pub trait Decryption: Send + Sync {
     /// Decrypts a ciphertext of the public key and the same algorithm. For RSA-OAEP this is the
     /// bare output of the algorithm with an empty label (RFC 8017, section 7.1).
@@ -209,6 +231,26 @@ pub trait Signing: Send + Sync {
 }
 
 /// An opened key for message authentication. The key's spec determines the algorithm.
+///
+/// # Examples
+/// A key of this crate, behind the trait:
+/// ```
+/// use strongroom::Result;
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm, MacKey};
+/// use strongroom::provider::MacGeneration;
+///
+/// struct Software(Box<dyn MacKey>);
+///
+/// impl MacGeneration for Software {
+///     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
+///         Ok(self.0.authenticate(&[message]).expose_secret().to_vec())
+///     }
+/// }
+///
+/// let key = Software(CryptoBackend::default().mac().bind(DigestAlgorithm::Sha256, &[7; 32]));
+/// assert_eq!(key.authenticate(b"a message")?.len(), 32);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait MacGeneration: Send + Sync {
     /// Computes the full, untruncated MAC of a message.
     ///
@@ -219,6 +261,28 @@ pub trait MacGeneration: Send + Sync {
 }
 
 /// An opened private key for key agreement.
+///
+/// # Examples
+/// A key of this crate, behind the trait:
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind, PrivateKey};
+/// use strongroom::provider::Agreement;
+/// use strongroom::{Result, SecretBytes};
+///
+/// struct Software(Box<dyn PrivateKey>);
+///
+/// impl Agreement for Software {
+///     fn agree(&self, public_key: &[u8]) -> Result<SecretBytes> {
+///         Ok(self.0.agree(public_key)?)
+///     }
+/// }
+///
+/// let backend = CryptoBackend::default();
+/// let new = || backend.key_pairs().generate(KeyPairKind::EccP256, backend.random());
+/// let (own, peer) = (Software(new()?), new()?);
+/// assert_eq!(own.agree(&peer.public_key_der())?, peer.agree(&own.0.public_key_der())?);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait Agreement: Send + Sync {
     /// Computes the raw shared secret with a public key, a SubjectPublicKeyInfo in DER (RFC 5280,
     /// section 4.1.2.7). The shared secret is the x-coordinate of the common point, as long as a

@@ -2,6 +2,41 @@
 //!
 //! Run it in the tests of your own holder. A holder that unwraps an altered key, or one with
 //! another binding, lets an attacker with write access to the store choose among its root keys.
+//!
+//! # Examples
+//! A holder that wraps root keys under a key of another KMS:
+//! ```
+//! use strongroom::request::{DecryptRequest, EncryptRequest};
+//! use strongroom::seal::{RootKeyHolder, conformance};
+//! use strongroom::{EncryptionContext, Kms, Result, SecretBytes};
+//!
+//! #[derive(Debug)]
+//! struct HeldByKms(Kms, String);
+//!
+//! fn context(binding: &[u8]) -> EncryptionContext {
+//!     EncryptionContext::from([("binding", format!("{binding:?}"))])
+//! }
+//!
+//! impl RootKeyHolder for HeldByKms {
+//!     fn id(&self) -> &str {
+//!         &self.1
+//!     }
+//!
+//!     fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
+//!         let request = EncryptRequest::new(self.1.as_str(), key.expose_secret());
+//!         Ok(self.0.encrypt(request.context(&context(binding)))?.ciphertext_blob)
+//!     }
+//!
+//!     fn unwrap(&self, binding: &[u8], wrapped: &[u8]) -> Result<SecretBytes> {
+//!         Ok(self.0.decrypt(DecryptRequest::new(wrapped).context(&context(binding)))?.plaintext)
+//!     }
+//! }
+//!
+//! let kms = Kms::in_memory()?;
+//! let key = kms.create_key(Default::default())?.arn().to_string();
+//! conformance::run(&HeldByKms(kms, key))?;
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 use super::RootKeyHolder;
 use crate::error::{ErrorKind, Result};

@@ -53,6 +53,8 @@ const ROOT_LABEL: &[u8] = b"strongroom root passphrase v1";
 /// use strongroom::seal::PassphraseCost;
 ///
 /// assert_eq!(PassphraseCost::default(), PassphraseCost::new(64 * 1024, 3, 4)?);
+/// let default = PassphraseCost::default();
+/// assert_eq!((default.memory_kib(), default.passes(), default.lanes()), (65_536, 3, 4));
 /// assert!(PassphraseCost::new(4, 1, 1).is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```

@@ -15,7 +15,7 @@ use crate::secret::SecretBytes;
 /// # Examples
 /// ```
 /// use strongroom::crypto::CryptoBackend;
-/// use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, Keyring, RawAesKeyring};
+/// use strongroom::envelope::{CommitmentPolicy, DecryptionMaterials, EncryptionMaterials, Keyring, RawAesKeyring};
 /// use strongroom::message::AlgorithmSuite;
 /// use strongroom::{EncryptionContext, SecretBytes};
 ///
@@ -29,6 +29,9 @@ use crate::secret::SecretBytes;
 /// read.expect_no_data_key()?;
 /// keyring.on_decrypt(&mut read, written.encrypted_data_keys())?;
 /// assert_eq!(read.data_key(), written.data_key());
+/// assert!(read.set_data_key(SecretBytes::zeroed(32)).is_err()); // a keyring has set it
+/// assert_eq!((read.canonical_context(), read.commitment_policy()), (&b""[..], CommitmentPolicy::default()));
+/// assert_eq!(read.with_reproduced_names(["patient"]).reproduced_names().collect::<Vec<_>>(), ["patient"]);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Debug)]

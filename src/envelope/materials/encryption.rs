@@ -23,7 +23,7 @@ const POOL_LENGTH: usize = 32 + 32 + 12;
 /// # Examples
 /// ```
 /// use strongroom::crypto::CryptoBackend;
-/// use strongroom::envelope::EncryptionMaterials;
+/// use strongroom::envelope::{CommitmentPolicy, EncryptionMaterials};
 /// use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
 /// use strongroom::EncryptionContext;
 ///
@@ -33,6 +33,7 @@ const POOL_LENGTH: usize = 32 + 32 + 12;
 /// materials.push(EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped"))?;
 /// assert_eq!(materials.encrypted_data_keys().len(), 1);
 /// assert!(materials.data_key().is_some() && materials.context().is_empty());
+/// assert_eq!((materials.canonical_context(), materials.commitment_policy()), (&b""[..], CommitmentPolicy::default()));
 /// assert_eq!(materials.with_plaintext_length(17).plaintext_length(), Some(17));
 /// # Ok::<(), strongroom::Error>(())
 /// ```

@@ -284,6 +284,7 @@ impl Envelope {
 /// let decrypted: Decrypted = envelope.decrypt_with_header(&message, &EncryptionContext::new())?;
 /// assert_eq!(decrypted.plaintext(), b"attack at dawn");
 /// assert_eq!(decrypted.header().data_keys().len(), 1);
+/// assert_eq!(decrypted.into_plaintext().len(), 14);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub struct Decrypted {

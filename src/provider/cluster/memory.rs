@@ -42,6 +42,7 @@ use crate::secret::SecretBytes;
 /// cluster.set_active("hsm-1", false);
 /// assert_eq!(cluster.members()[0].state, MemberState::Unreachable);
 /// assert!(kms.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_ok());
+/// assert_eq!(cluster.keys_on("hsm-1"), 1); // it still holds the key
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub struct MemoryCluster {

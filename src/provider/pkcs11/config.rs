@@ -138,11 +138,13 @@ pub enum KeyTypes {
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use strongroom::provider::pkcs11::{CallMode, TokenConfig, TokenSelector};
+/// use strongroom::provider::pkcs11::{CallMode, KeyTypes, TokenConfig, TokenSelector};
 ///
 /// let config = TokenConfig::new(TokenSelector::Label("payments".into()))
 ///     .call_mode(CallMode::Deadline { deadline: Duration::from_secs(2), threads: 8 })
-///     .max_sessions(8);
+///     .max_sessions(8)
+///     .session_wait(Duration::from_secs(1))
+///     .key_types(KeyTypes::All);
 /// assert_eq!(config.selector(), &TokenSelector::Label("payments".into()));
 /// ```
 #[derive(Clone, Debug)]

@@ -54,6 +54,8 @@ pub(in crate::provider::pkcs11) const MAX_DISCOVERY_ATTEMPTS: u32 = 6;
 /// // The path of SoftHSM on Debian. Loading the same file again returns the same module.
 /// if let Ok(module) = Module::load("/usr/lib/softhsm/libsofthsm2.so") {
 ///     assert!(module.path().ends_with("libsofthsm2.so"));
+///     assert!(!module.is_wedged());
+///     println!("initialized {} times", module.generation());
 /// }
 /// assert_eq!(Module::load("/no/such/module.so").unwrap_err().class(), ErrorClass::Fatal);
 /// ```
@@ -110,6 +112,16 @@ impl Module {
     ///
     /// # Errors
     /// - The errors of [`Module::load`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::provider::pkcs11::{ErrorClass, Module, ModuleOptions};
+    ///
+    /// // Another library in this process uses the same module.
+    /// let options = ModuleOptions::default().keep_initialized();
+    /// let missing = Module::load_with("/no/such/module.so", options).unwrap_err();
+    /// assert_eq!(missing.class(), ErrorClass::Fatal);
+    /// ```
     pub fn load_with(path: impl AsRef<Path>, options: ModuleOptions) -> Result<Self, TokenError> {
         let path = path.as_ref();
         let path = path.canonicalize().map_err(|error| {

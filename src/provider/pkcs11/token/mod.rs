@@ -56,6 +56,9 @@ const CONNECT_DEADLINES: u32 = 8;
 /// let token = Token::new(&module, TokenConfig::new(TokenSelector::Label("payments".into())), pin);
 /// assert_eq!(token.health().state, HealthState::Disconnected);
 /// token.connect()?.check_kind(TokenKeyKind::Aes256)?;
+/// token.check()?;
+/// assert_eq!(token.config().selector(), &TokenSelector::Label("payments".into()));
+/// assert_eq!(token.capabilities().map(|able| able.label.clone()).as_deref(), Some("payments"));
 ///
 /// let id = token.random(KEY_ID_LENGTH)?;
 /// let key = token.generate_key(&NewKey::new(id.expose_secret(), "payments 2026", TokenKeyKind::Aes256))?;
