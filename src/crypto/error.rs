@@ -40,9 +40,12 @@ pub enum CryptoError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The operating system did not provide random bytes.
+    /// The operating system or the configured generator did not provide random bytes.
     #[error("the random number generator failed")]
     RandomFailed,
+    /// The process is a child of `fork`, and would repeat the random bytes of its parent.
+    #[error("the random number generator belongs to the process from which this one was forked")]
+    RandomForked,
     /// The result of a private key operation contradicts the public key. The result was not
     /// returned.
     #[error(
@@ -60,9 +63,10 @@ impl From<CryptoError> for Error {
             CryptoError::InvalidPublicKey | CryptoError::InvalidPrivateKey | CryptoError::UnsuitableKey => {
                 ErrorKind::Validation
             }
-            CryptoError::InvalidLength { .. } | CryptoError::RandomFailed | CryptoError::FaultyComputation => {
-                ErrorKind::Internal
-            }
+            CryptoError::InvalidLength { .. }
+            | CryptoError::RandomFailed
+            | CryptoError::RandomForked
+            | CryptoError::FaultyComputation => ErrorKind::Internal,
         };
         Self::new(kind, error.to_string()).with_source(error)
     }

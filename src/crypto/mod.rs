@@ -58,6 +58,8 @@ mod conformance;
 
 use std::fmt;
 
+use rand_core::TryCryptoRng;
+
 pub use aead::{Aead, AeadAlgorithm, AeadKey, NONCE_LENGTH, TAG_LENGTH};
 pub use digest::{Digest, DigestAlgorithm, DigestValue, Hasher};
 pub(crate) use encoded_text::text_form;
@@ -68,7 +70,7 @@ pub(crate) use key_file::{read_private_key, read_public_key};
 pub use key_pair::{KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
 pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
 pub use mac::{Mac, MacKey, MacTag};
-pub use random::SecureRandom;
+pub use random::{LockedRng, SecureRandom, SecureRng};
 pub use rust_crypto::RUST_CRYPTO;
 pub use signature::{Signature, SignatureAlgorithm, SigningKey, VerifyingKey};
 
@@ -101,6 +103,7 @@ pub struct CryptoBackend {
 
 impl CryptoBackend {
     /// Uses another source of randomness, such as a hardware generator, or a fixed one in a test.
+    /// [`CryptoBackend::with_rng`] accepts a generator of `rand_core`.
     ///
     /// A generator with predictable output breaks everything that is built on it.
     ///
@@ -133,6 +136,34 @@ impl CryptoBackend {
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
+    }
+
+    /// Uses a generator of `rand_core` 0.10 as the source of randomness, behind a lock. If the
+    /// generator fails, so does the operation that needs it, and the operation changes nothing.
+    ///
+    /// The generator is never dropped, because copies of the backend refer to it. Children of
+    /// `fork` cannot use it. For a generator that is safe to use there, or one in a static, call
+    /// [`CryptoBackend::with_random`] with a [`LockedRng`].
+    ///
+    /// The [manual](crate::manual::backends#randomness) lists the values that a library generates
+    /// on its own.
+    ///
+    /// # Examples
+    /// ```
+    /// use rand_core::TryCryptoRng;
+    /// use strongroom::crypto::CryptoBackend;
+    ///
+    /// fn backend(generator: impl TryCryptoRng + Send + 'static) -> CryptoBackend {
+    ///     CryptoBackend::default().with_rng(generator)
+    /// }
+    ///
+    /// let kms = strongroom::Kms::builder().backend(backend(CryptoBackend::default().rng())).build()?;
+    /// assert_eq!(kms.generate_random(32)?.len(), 32);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_rng(self, rng: impl TryCryptoRng + Send + 'static) -> Self {
+        self.with_random(Box::leak(Box::new(LockedRng::new(rng))))
     }
 
     /// Replaces the key pairs, to test the effects of faulty ones.
@@ -186,6 +217,21 @@ impl CryptoBackend {
     /// Returns the part for random numbers.
     pub const fn random(&self) -> &'static dyn SecureRandom {
         self.random
+    }
+
+    /// Returns the part for random numbers as a generator of `rand_core`, for other crates.
+    ///
+    /// # Examples
+    /// ```
+    /// use p256::elliptic_curve::Generate;
+    /// use strongroom::crypto::CryptoBackend;
+    ///
+    /// let key = p256::SecretKey::try_generate_from_rng(&mut CryptoBackend::default().rng())?;
+    /// assert_eq!(key.to_bytes().len(), 32);
+    /// # Ok::<(), strongroom::crypto::CryptoError>(())
+    /// ```
+    pub const fn rng(&self) -> SecureRng<'static> {
+        SecureRng::new(self.random)
     }
 
     /// Returns the library of each part, as (part, library). Algorithms that another library

@@ -19,7 +19,7 @@ use crate::support::envelope::keyring;
 
 /// Error types with hand-written trait implementations. When adding one, check what its `source`
 /// returns, and list it here.
-const BY_HAND: [&str; 5] = ["Error", "Failed", "TokenError", "UnwrapFailure", "UnwrapFailures"];
+const BY_HAND: [&str; 4] = ["Error", "TokenError", "UnwrapFailure", "UnwrapFailures"];
 
 /// Returns the texts of an error and of its causes, each of which must add information.
 fn chain(error: &dyn StdError) -> Vec<String> {

@@ -3,8 +3,10 @@
 
 mod aead;
 mod mac;
+mod rng;
 mod signer;
 
 pub use aead::KmsAead;
 pub use mac::KmsMac;
+pub use rng::KmsRng;
 pub use signer::{KmsSignature, KmsSigner, KmsVerifyingKey};

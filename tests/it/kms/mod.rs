@@ -12,5 +12,6 @@ mod mac;
 mod metering;
 mod metrics;
 pub(crate) mod pipeline;
+mod random;
 mod rotation;
 mod state_table;

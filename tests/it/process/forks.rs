@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use strongroom::audit::FileTrail;
-use strongroom::crypto::CryptoBackend;
+use strongroom::crypto::{CryptoBackend, CryptoError, LockedRng, SecureRandom};
 use strongroom::identity::AccountId;
 use strongroom::request::EncryptRequest;
 use strongroom::seal::RootKey;
@@ -77,6 +77,25 @@ fn every_path_to_the_file_is_refused_in_a_child() -> TestResult {
     let store = store.ok_or("the parent still has its store")?;
     store.commit(&[], &mut |_| Ok(Vec::new())).map_err(Error::from)?;
     assert!(store.check_structure()?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn a_child_does_not_repeat_the_random_bytes_of_its_parent() -> TestResult {
+    let rng = CryptoBackend::default().rng();
+    let (own, shared) = (LockedRng::new(rng), LockedRng::assume_fork_safe(rng));
+    let kms = Kms::builder().backend(CryptoBackend::default().with_rng(rng)).build()?;
+    let child = || {
+        let mut bytes = [7; 32];
+        let refused = own.fill(&mut bytes) == Err(CryptoError::RandomForked) && bytes == [0; 32];
+        let allowed = shared.fill(&mut bytes).is_ok();
+        let error = kms.create_key(Default::default()).err();
+        let kms_refused = error.is_some_and(|error| error.downcast_ref() == Some(&CryptoError::RandomForked));
+        i32::from(refused) + 2 * i32::from(allowed) + 4 * i32::from(kms_refused)
+    };
+    assert_eq!(in_child(AssertUnwindSafe(child)), 7);
+    own.fill(&mut [0; 32])?;
+    kms.create_key(Default::default())?;
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 mod ed25519;
 mod elliptic;
-mod random;
 mod rsa;
 
 use k256::Secp256k1;

@@ -12,17 +12,18 @@ use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use super::random::Generator;
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::key_encoding::{self, PrivateParts};
 use crate::crypto::key_pair::{check_input, check_plaintext};
 use crate::crypto::rust_crypto::random::SystemRandom;
-use crate::crypto::{CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
+use crate::crypto::{
+    CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep, SecureRandom, SecureRng, SignatureInput,
+};
 use crate::secret::SecretBytes;
 
 pub(super) fn generate(kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let bits = kind.modulus_bits().ok_or(CryptoError::UnsuitableKey)?;
-    let key = ::rsa::PrivateKey::new(&mut Generator(random), bits).map_err(|_| CryptoError::RandomFailed)?;
+    let key = ::rsa::PrivateKey::new(&mut SecureRng::new(random), bits).map_err(|_| CryptoError::RandomFailed)?;
     let written = key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
     Ok(Box::new(Private { kind, key, pkcs1: SecretBytes::copy_from_slice(written.as_bytes()) }))
 }
@@ -122,7 +123,7 @@ fn first_octet_is_zero(key: &::rsa::PrivateKey, ciphertext: &[u8]) -> Choice {
     }
     let opened = BoxedUint::from_be_slice(ciphertext, key.n_bits_precision())
         .ok()
-        .and_then(|number| rsa_decrypt(Some(&mut Generator(&SystemRandom)), key, &number).ok());
+        .and_then(|number| rsa_decrypt(Some(&mut SecureRng::new(&SystemRandom)), key, &number).ok());
     let Some(opened) = opened.map(Zeroizing::new) else { return Choice::from(0) };
     let octets = Zeroizing::new(opened.to_be_bytes());
     // The number of bits of the modulus is a multiple of 64, so the first octet of the number is
@@ -185,7 +186,7 @@ fn seal<D: Digest + FixedOutputReset>(
     random: &dyn SecureRandom,
 ) -> Result<Vec<u8>, CryptoError> {
     // The length was checked above, so the only possible failure is the generation of random bytes.
-    key.oaep_encrypt_with_rng::<D, _>(&mut Generator(random), plaintext).map_err(|_| CryptoError::RandomFailed)
+    key.oaep_encrypt_with_rng::<D, _>(&mut SecureRng::new(random), plaintext).map_err(|_| CryptoError::RandomFailed)
 }
 
 fn to_spki(kind: KeyPairKind, key: &::rsa::PublicKey) -> Vec<u8> {

@@ -1,10 +1,21 @@
-//! Random numbers.
+//! Random numbers: the randomness part of a backend, and adapters from and to `rand_core`.
+
+mod locked_rng;
+mod secure_rng;
 
 use std::fmt::Debug;
+
+pub use locked_rng::LockedRng;
+pub use secure_rng::SecureRng;
 
 use super::CryptoError;
 
 /// The randomness part of a backend: a cryptographically secure generator.
+///
+/// [`LockedRng`] implements it for a generator of `rand_core`. In the other direction,
+/// [`SecureRng`] passes any implementation to code that expects such a generator.
+///
+/// An implementation must not return the same bytes in a child of `fork` as in its parent.
 ///
 /// # Examples
 /// ```
