@@ -222,5 +222,18 @@ string_enum! {
     }
 }
 
+/// The format of ECDSA signatures. Signatures of RSA and Ed25519 have a single format.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum SignatureFormat {
+    /// `Ecdsa-Sig-Value` in DER (RFC 5912, section 6), of variable length. The format of
+    /// certificates, OpenSSL, and AWS KMS.
+    #[default]
+    Der,
+    /// The numbers `r` and `s`, each as long as the order of the curve (IEEE P1363). The format of
+    /// tokens (RFC 7518, section 3.4), WebCrypto, and COSE.
+    P1363,
+}
+
 #[cfg(test)]
 mod tests;

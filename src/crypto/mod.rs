@@ -50,6 +50,7 @@ mod random;
 mod rsa_numbers;
 mod rust_crypto;
 mod signature;
+mod signature_format;
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;

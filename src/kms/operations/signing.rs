@@ -1,13 +1,17 @@
 //! Signatures under a KMS key.
 
-use crate::algorithm::{MessageType, SigningAlgorithm};
-use crate::crypto::SignatureInput;
+use std::borrow::Cow;
+
+use crate::algorithm::{MessageType, SignatureFormat, SigningAlgorithm};
+use crate::crypto::{KeyPairKind, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, Operation, check_message_length, check_signing_algorithm};
 use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
 use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{KeyReference, SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 use crate::policy::RequestParameter;
+use crate::provider::key_pair_kind;
 
 /// The maximum size of a signature, as in the AWS KMS API. The longest valid signature has 512
 /// bytes.
@@ -20,6 +24,9 @@ impl Kms {
     /// `ED25519_SHA_512` accepts only messages. `ED25519_PH_SHA_512` accepts only SHA-512 digests.
     /// As in AWS KMS, such a digest is the message of Ed25519ph (RFC 8032, section 5.1) and is
     /// hashed again.
+    ///
+    /// An ECDSA signature is in DER, or in the fixed-length format of tokens
+    /// ([`SignRequest::signature_format`]).
     ///
     /// # Errors
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing or does not
@@ -57,6 +64,13 @@ impl Kms {
             let SignRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
             let signature = target.signing()?.sign(algorithm, input)?;
+            let signature = match request.signature_format {
+                SignatureFormat::Der => signature,
+                SignatureFormat::P1363 => kind(target)?.signature_to_p1363(&signature).map_err(|error| {
+                    let text = format!("the provider of {} returned a malformed signature", target.arn());
+                    Error::new(ErrorKind::Internal, text).with_source(error)
+                })?,
+            };
             Ok(SignResponse { signature, key_arn: target.arn().clone(), signing_algorithm: request.algorithm })
         })
     }
@@ -101,7 +115,13 @@ impl Kms {
             if request.signature.len() > MAX_SIGNATURE_BYTES {
                 return Err(does_not_verify());
             }
-            target.public_key()?.verify(algorithm, input, request.signature)?;
+            let signature = match request.signature_format {
+                SignatureFormat::Der => Cow::Borrowed(request.signature),
+                SignatureFormat::P1363 => {
+                    kind(target)?.signature_from_p1363(request.signature).map_err(|_| does_not_verify())?.into()
+                }
+            };
+            target.public_key()?.verify(algorithm, input, &signature)?;
             Ok(VerifyResponse { key_arn: target.arn().clone(), signing_algorithm: request.algorithm })
         })
     }
@@ -113,6 +133,11 @@ const fn conditions(algorithm: SigningAlgorithm, form: MessageType) -> [RequestP
 
 fn call<'a>(operation: Operation, algorithm: SigningAlgorithm, form: MessageType) -> CallSpec<'a> {
     CallSpec::new(operation).parameter("signingAlgorithm", algorithm.as_str()).parameter("messageType", form.as_str())
+}
+
+fn kind(target: &AuthorizedKey<'_>) -> Result<KeyPairKind> {
+    key_pair_kind(target.record().spec)
+        .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} has no key pair", target.arn())))
 }
 
 /// Checks a message against the key and algorithm, and returns the input to sign.

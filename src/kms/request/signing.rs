@@ -3,7 +3,7 @@
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
 use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
-use crate::algorithm::{MessageType, SigningAlgorithm};
+use crate::algorithm::{MessageType, SignatureFormat, SigningAlgorithm};
 use crate::key::KeyArn;
 
 /// Parameters for [`Kms::sign`](crate::Kms::sign).
@@ -32,6 +32,7 @@ pub struct SignRequest<'a, K> {
     pub(in crate::kms) algorithm: SigningAlgorithm,
     pub(in crate::kms) message: &'a [u8],
     pub(in crate::kms) message_type: MessageType,
+    pub(in crate::kms) signature_format: SignatureFormat,
     pub(in crate::kms) dry_run: bool,
     pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
@@ -39,13 +40,28 @@ pub struct SignRequest<'a, K> {
 impl<'a, K: KeyReference> SignRequest<'a, K> {
     /// Signs a message of up to 4,096 bytes. For a longer message, sign its digest.
     pub const fn new(key: K, algorithm: SigningAlgorithm, message: &'a [u8]) -> Self {
-        Self { key, algorithm, message, message_type: MessageType::Raw, dry_run: false, grant_tokens: &[] }
+        Self {
+            key,
+            algorithm,
+            message,
+            message_type: MessageType::Raw,
+            signature_format: SignatureFormat::Der,
+            dry_run: false,
+            grant_tokens: &[],
+        }
     }
 
     /// Specifies whether the bytes are a message or its digest. Defaults to the message itself.
     #[must_use]
     pub const fn message_type(mut self, message_type: MessageType) -> Self {
         self.message_type = message_type;
+        self
+    }
+
+    /// Specifies the format of an ECDSA signature. Defaults to DER.
+    #[must_use]
+    pub const fn signature_format(mut self, format: SignatureFormat) -> Self {
+        self.signature_format = format;
         self
     }
 
@@ -58,7 +74,8 @@ impl<'a, K: KeyReference> SignRequest<'a, K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignResponse {
-    /// The signature: DER for ECDSA, as long as the modulus for RSA, and 64 bytes for Ed25519.
+    /// The signature: in the requested format for ECDSA, as long as the modulus for RSA, and 64
+    /// bytes for Ed25519.
     pub signature: Vec<u8>,
     /// The key.
     pub key_arn: KeyArn,
@@ -95,6 +112,7 @@ pub struct VerifyRequest<'a, K> {
     pub(in crate::kms) message: &'a [u8],
     pub(in crate::kms) message_type: MessageType,
     pub(in crate::kms) signature: &'a [u8],
+    pub(in crate::kms) signature_format: SignatureFormat,
     pub(in crate::kms) dry_run: bool,
     pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
@@ -102,7 +120,16 @@ pub struct VerifyRequest<'a, K> {
 impl<'a, K: KeyReference> VerifyRequest<'a, K> {
     /// Verifies a signature of up to 6,144 bytes over a message of up to 4,096 bytes.
     pub const fn new(key: K, algorithm: SigningAlgorithm, message: &'a [u8], signature: &'a [u8]) -> Self {
-        Self { key, algorithm, message, message_type: MessageType::Raw, signature, dry_run: false, grant_tokens: &[] }
+        Self {
+            key,
+            algorithm,
+            message,
+            message_type: MessageType::Raw,
+            signature,
+            signature_format: SignatureFormat::Der,
+            dry_run: false,
+            grant_tokens: &[],
+        }
     }
 
     /// Specifies whether the message bytes are a message or its digest. Defaults to the message
@@ -110,6 +137,13 @@ impl<'a, K: KeyReference> VerifyRequest<'a, K> {
     #[must_use]
     pub const fn message_type(mut self, message_type: MessageType) -> Self {
         self.message_type = message_type;
+        self
+    }
+
+    /// Specifies the format of an ECDSA signature. Defaults to DER.
+    #[must_use]
+    pub const fn signature_format(mut self, format: SignatureFormat) -> Self {
+        self.signature_format = format;
         self
     }
 
