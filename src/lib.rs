@@ -149,6 +149,7 @@ pub mod seal;
 // L3: components, independent of each other
 pub mod audit;
 pub mod blob;
+pub mod jose;
 pub mod message;
 pub mod policy;
 pub mod provider;

@@ -184,6 +184,35 @@ pub(super) fn read_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, Flaw
     Ok(content.to_vec())
 }
 
+/// The numbers of a public key, big-endian.
+pub(crate) enum PublicNumbers {
+    /// RSA, without leading zeros.
+    Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
+    /// A point, with coordinates as long as the prime of the curve.
+    Point { x: Vec<u8>, y: Vec<u8> },
+    /// The 32 bytes of RFC 8032, section 5.1.5.
+    Ed25519(Vec<u8>),
+}
+
+/// Returns the numbers of a public key in `SubjectPublicKeyInfo`. Points must be uncompressed.
+pub(crate) fn public_numbers(kind: KeyPairKind, spki: &[u8]) -> Result<PublicNumbers, CryptoError> {
+    let invalid = CryptoError::InvalidPublicKey;
+    let content = parse_public(kind, spki)?;
+    match (kind, kind.scalar_length()) {
+        (KeyPairKind::Ed25519, _) => Ok(PublicNumbers::Ed25519(content)),
+        (_, Some(length)) => {
+            let coordinates = content.strip_prefix(&[0x04]).filter(|rest| rest.len() == 2 * length).ok_or(invalid)?;
+            let (x, y) = coordinates.split_at(length);
+            Ok(PublicNumbers::Point { x: x.to_vec(), y: y.to_vec() })
+        }
+        (_, None) => {
+            let key = pkcs1::RsaPublicKeyRef::from_der(&content).map_err(|_| invalid)?;
+            let [modulus, exponent] = [key.modulus, key.public_exponent].map(|number| number.as_bytes().to_vec());
+            Ok(PublicNumbers::Rsa { modulus, exponent })
+        }
+    }
+}
+
 /// Returns `true` if the bytes have the form of a compressed or uncompressed point. Libraries also
 /// accept other forms: the point at infinity, hybrid points, and compact points.
 pub(super) fn is_point(bytes: &[u8], coordinate: usize) -> bool {

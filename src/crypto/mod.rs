@@ -66,6 +66,7 @@ pub use digest::{Digest, DigestAlgorithm, DigestValue, Hasher};
 pub(crate) use encoded_text::text_form;
 pub use error::CryptoError;
 pub use kdf::{Kdf, PseudoRandomKey};
+pub(crate) use key_encoding::{PublicNumbers, public_numbers};
 pub(crate) use key_explain::explain_private;
 pub(crate) use key_file::{read_private_key, read_public_key};
 pub use key_pair::{KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};

@@ -4,7 +4,9 @@ use pkcs8::der::pem::{self, LineEnding};
 
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
+use crate::jose::{Jwk, JwkUse};
 use crate::key::{KeyArn, KeySpec, KeyUsage};
+use crate::provider::key_pair_kind;
 
 /// The result of [`Kms::get_public_key`](crate::Kms::get_public_key).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,5 +54,46 @@ impl GetPublicKeyResponse {
         pem.map_err(|error| {
             Error::new(ErrorKind::Internal, "the public key cannot be written as PEM").with_source(error)
         })
+    }
+
+    /// Returns the public key as a JSON Web Key (RFC 7517), the form that verifiers of tokens
+    /// accept.
+    ///
+    /// - `use` is `sig` for signing keys, and `enc` for keys for encryption and key agreement.
+    /// - `alg` is set for signing keys with exactly one JOSE algorithm: P-256, P-384, P-521, and
+    ///   secp256k1. For RSA and Ed25519, choose one with [`Jwk::with_algorithm`].
+    /// - `kid` is the thumbprint of the key (RFC 7638). [`Jwk::with_kid`] replaces it.
+    ///
+    /// # Errors
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if JOSE has no keys of this spec.
+    /// - [`Validation`](ErrorKind::Validation) if `public_key` was changed and is not a key of
+    ///   `key_spec`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::jose::{JoseAlgorithm, JwkUse};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let jwk = kms.get_public_key(kms.create_key(request)?.key_id())?.to_jwk()?;
+    /// assert_eq!((jwk.algorithm(), jwk.key_use()), (Some(JoseAlgorithm::Es256), Some(JwkUse::Signature)));
+    /// assert!(jwk.to_string().starts_with(r#"{"kty":"EC","crv":"P-256","x":""#));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn to_jwk(&self) -> Result<Jwk> {
+        let unsupported = || {
+            let text = format!("a {} key for {} cannot be a JSON Web Key", self.key_spec, self.key_usage);
+            Error::new(ErrorKind::UnsupportedOperation, text)
+        };
+        let kind = key_pair_kind(self.key_spec).ok_or_else(unsupported)?;
+        let key_use = match self.key_usage {
+            KeyUsage::SignVerify => JwkUse::Signature,
+            KeyUsage::EncryptDecrypt | KeyUsage::KeyAgreement => JwkUse::Encryption,
+            KeyUsage::GenerateVerifyMac => return Err(unsupported()),
+        };
+        Ok(Jwk::from_public_key(kind, &self.public_key)?.with_use(key_use))
     }
 }

@@ -3,6 +3,7 @@
 mod aws_sdks;
 mod blob_reference;
 mod blob_vectors;
+mod jwk;
 mod key_pairs;
 mod matrix;
 mod node;

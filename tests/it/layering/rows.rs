@@ -23,7 +23,7 @@ pub(crate) const TABLES: [Table; 4] = [
             ("L1", &["key"]),
             ("L2", &["crypto"]),
             ("L2", &["seal"]),
-            ("L3", &["audit", "blob", "message", "policy", "provider", "store"]),
+            ("L3", &["audit", "blob", "jose", "message", "policy", "provider", "store"]),
             ("L4", &["kms"]),
             ("L5", &["envelope"]),
             ("L6", &["export", "fuzzing", "maintenance", "manual", "request"]),
