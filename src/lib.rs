@@ -170,7 +170,9 @@ pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
 pub use envelope::operations::Envelope;
 pub use error::{Error, ErrorKind, Result};
-pub use kms::{Kms, KmsAead, KmsBuilder, KmsLimits, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey};
+pub use kms::{
+    Kms, KmsAead, KmsAliasSigner, KmsBuilder, KmsLimits, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey,
+};
 pub use private_file::TrustedUsers;
 pub use secret::SecretBytes;
 

@@ -33,7 +33,7 @@ pub use builder::KmsBuilder;
 pub use engine::handle::Kms;
 pub use engine::limits::KmsLimits;
 pub use fuzzing::{rewritten_export_payload, rewritten_key_record, rewritten_root_record};
-pub use key_handles::{KmsAead, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey};
+pub use key_handles::{KmsAead, KmsAliasSigner, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use maintenance::guard::MaintenanceGuard;
 pub use request::*;
 pub use transfer::deletion_list::ApplyDeletionsReport;

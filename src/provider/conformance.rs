@@ -26,6 +26,9 @@ use crate::identity::AccountId;
 use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, SpecClass};
 use crate::secret::SecretBytes;
 
+/// Length in bytes of a message that is longer than an operation of a KMS accepts.
+const LONG_MESSAGE: usize = 100_000;
+
 /// Runs the suite for every kind of key that the provider reports as supported and for which
 /// `wanted` returns `true`. A quick test can skip slow kinds, such as 4,096-bit RSA keys.
 ///
@@ -192,6 +195,9 @@ fn a_mac_depends_on_key_and_message(one: &dyn MacGeneration, two: &dyn MacGenera
     let code = one.authenticate(b"message")?;
     assert_eq!(code, two.authenticate(b"message")?);
     assert_ne!(code, one.authenticate(b"massage")?);
+    let long = vec![0x42; LONG_MESSAGE];
+    assert_eq!(one.authenticate(&long)?, two.authenticate(&long)?);
+    assert_ne!(one.authenticate(&long)?, one.authenticate(&long[1..])?);
     let algorithms = spec.mac_algorithms(KeyUsage::GenerateVerifyMac);
     assert_eq!(algorithms.iter().map(|algorithm| algorithm.tag_length()).collect::<Vec<_>>(), [code.len()]);
     Ok(())
@@ -239,7 +245,9 @@ fn the_public_key_verifies_every_algorithm(
     let public = public_key(made, backend, spec)?;
     for &algorithm in spec.signing_algorithms(KeyUsage::SignVerify) {
         let digest = vec![0x17; algorithm.digest_length()];
-        let mut inputs = vec![SignatureInput::Message(b"a message"), SignatureInput::Message(&[])];
+        let long = vec![0x42; LONG_MESSAGE];
+        let messages = [&b"a message"[..], &[], &long];
+        let mut inputs: Vec<_> = messages.into_iter().map(SignatureInput::Message).collect();
         if algorithm != SigningAlgorithm::Ed25519Sha512 {
             inputs.push(SignatureInput::Digest(&digest));
         }

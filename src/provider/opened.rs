@@ -216,7 +216,8 @@ pub trait Decryption: Send + Sync {
 /// assert_eq!(OpenedKey::Signing(Box::new(Remote)).usage(), KeyUsage::SignVerify);
 /// ```
 pub trait Signing: Send + Sync {
-    /// Signs a message or its digest. The caller has checked that the algorithm matches the key's
+    /// Signs a message or its digest. Messages may have any length, because
+    /// [`KmsSigner`](crate::KmsSigner) does not limit them. The caller has checked that the algorithm matches the key's
     /// spec and accepts such an input. A digest has the output length of the hash function.
     ///
     /// An ECDSA signature is encoded in DER (RFC 5912, section 6). An RSA signature is as long as
@@ -252,7 +253,8 @@ pub trait Signing: Send + Sync {
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait MacGeneration: Send + Sync {
-    /// Computes the full, untruncated MAC of a message.
+    /// Computes the full, untruncated MAC of a message. Messages may have any length, because
+    /// [`KmsMac`](crate::KmsMac) does not limit them.
     ///
     /// # Errors
     /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently

@@ -4,10 +4,15 @@ use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyUsage};
 use crate::kms::engine::handle::Kms;
+use crate::kms::operations::mac::check_not_empty;
 use crate::kms::request::{GenerateMacRequest, KeyReference, VerifyMacRequest};
 
-/// An HMAC key of a [`Kms`] as a value. It computes each MAC with [`Kms::generate_mac`] and
-/// verifies it with [`Kms::verify_mac`].
+/// An HMAC key of a [`Kms`] as a value. Each MAC is a `GenerateMac` call, and each verification a
+/// `VerifyMac` call, with all their checks and their audit events.
+///
+/// Messages may have any length, unlike those of [`Kms::generate_mac`]. A custom provider that limits
+/// them returns an error. The value is pinned to the key to which its reference refers when the
+/// value is created.
 ///
 /// # Examples
 /// ```
@@ -86,13 +91,13 @@ impl KmsMac {
         self.algorithm
     }
 
-    /// Computes the MAC of 1 to 4,096 bytes.
+    /// Computes the MAC of at least one byte.
     ///
     /// # Errors
-    /// - The errors of [`Kms::generate_mac`].
+    /// - The errors of [`Kms::generate_mac`], except that no message is too long.
     pub fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
         let request = GenerateMacRequest::new(&self.key_arn, self.algorithm, message);
-        self.kms.generate_mac(request).map(|made| made.mac)
+        self.kms.compute_mac(request, check_not_empty).map(|made| made.mac)
     }
 
     /// Verifies the MAC of a message.
@@ -102,6 +107,6 @@ impl KmsMac {
     /// - [`InvalidMac`](ErrorKind::InvalidMac) if the MAC is wrong.
     pub fn verify(&self, message: &[u8], mac: &[u8]) -> Result<()> {
         let request = VerifyMacRequest::new(&self.key_arn, self.algorithm, message, mac);
-        self.kms.verify_mac(request).map(drop)
+        self.kms.check_mac(request, check_not_empty).map(drop)
     }
 }

@@ -40,6 +40,15 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn generate_mac(&self, request: GenerateMacRequest<'_, impl KeyReference>) -> Result<GenerateMacResponse> {
+        self.compute_mac(request, check_api_length)
+    }
+
+    /// Computes a message authentication code. Key handles allow messages of any length.
+    pub(in crate::kms) fn compute_mac(
+        &self,
+        request: GenerateMacRequest<'_, impl KeyReference>,
+        check_length: fn(&[u8]) -> Result<()>,
+    ) -> Result<GenerateMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = CallSpec::new(Operation::GenerateMac)
             .conditions(&conditions)
@@ -47,7 +56,7 @@ impl Kms {
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
-            let mac = authenticate(target, request.algorithm, request.message)?;
+            let mac = authenticate(target, request.algorithm, request.message, check_length)?;
             Ok(GenerateMacResponse { mac, key_arn: target.arn().clone(), mac_algorithm: request.algorithm })
         })
     }
@@ -76,6 +85,15 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
+        self.check_mac(request, check_api_length)
+    }
+
+    /// Verifies a message authentication code. Key handles allow messages of any length.
+    pub(in crate::kms) fn check_mac(
+        &self,
+        request: VerifyMacRequest<'_, impl KeyReference>,
+        check_length: fn(&[u8]) -> Result<()>,
+    ) -> Result<VerifyMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = CallSpec::new(Operation::VerifyMac)
             .conditions(&conditions)
@@ -83,7 +101,7 @@ impl Kms {
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
-            let expected = authenticate(target, request.algorithm, request.message)?;
+            let expected = authenticate(target, request.algorithm, request.message, check_length)?;
             if !bool::from(expected.as_slice().ct_eq(request.mac)) {
                 let text = "the message authentication code does not match the message and key";
                 return Err(Error::new(ErrorKind::InvalidMac, text));
@@ -93,8 +111,23 @@ impl Kms {
     }
 }
 
-fn authenticate(target: &AuthorizedKey<'_>, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>> {
+/// Accepts the lengths of messages that the AWS KMS API accepts.
+fn check_api_length(message: &[u8]) -> Result<()> {
+    check_message_length(message, 1)
+}
+
+/// Accepts messages of any length but zero.
+pub(in crate::kms) fn check_not_empty(message: &[u8]) -> Result<()> {
+    if message.is_empty() { check_message_length(message, 1) } else { Ok(()) }
+}
+
+fn authenticate(
+    target: &AuthorizedKey<'_>,
+    algorithm: MacAlgorithm,
+    message: &[u8],
+    check_length: fn(&[u8]) -> Result<()>,
+) -> Result<Vec<u8>> {
     check_mac_algorithm(target.record().spec, algorithm)?;
-    check_message_length(message, 1)?;
+    check_length(message)?;
     target.mac()?.authenticate(message)
 }

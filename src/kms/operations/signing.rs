@@ -75,6 +75,35 @@ impl Kms {
         })
     }
 
+    /// Signs for a key handle. Unlike [`Kms::sign`], this accepts messages of any length, rejects
+    /// keys that the handle does not accept, and signs a digest with Ed25519ph as the digest of a
+    /// message (RFC 8032, section 5.1).
+    pub(in crate::kms) fn sign_with_handle(
+        &self,
+        key: &dyn KeyReference,
+        algorithm: SigningAlgorithm,
+        input: SignatureInput<'_>,
+        accepts: fn(KeySpec) -> bool,
+    ) -> Result<SignResponse> {
+        let (form, length) = match input {
+            SignatureInput::Message(message) => (MessageType::Raw, message.len()),
+            SignatureInput::Digest(digest) => (MessageType::Digest, digest.len()),
+        };
+        let conditions = conditions(algorithm, form);
+        let call = call(Operation::Sign, algorithm, form).conditions(&conditions);
+        self.key_call(call, key, |target, _| {
+            let spec = target.record().spec;
+            check_signing_algorithm(spec, algorithm)?;
+            if !accepts(spec) {
+                let text = format!("{} is a {spec} key, and the signer is for another type", target.arn());
+                return Err(Error::new(ErrorKind::InvalidKeyUsage, text));
+            }
+            algorithm.check_message(form, length)?;
+            let signature = target.signing()?.sign(algorithm, input)?;
+            Ok(SignResponse { signature, key_arn: target.arn().clone(), signing_algorithm: algorithm })
+        })
+    }
+
     /// Verifies a signature using only the public key. An incorrect signature is an error.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use pkcs8::der::pem::{self, LineEnding};
 
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
-use crate::jose::{Jwk, JwkUse};
+use crate::jose::{JoseAlgorithm, Jwk, JwkUse};
 use crate::key::{KeyArn, KeySpec, KeyUsage};
 use crate::provider::key_pair_kind;
 
@@ -95,5 +95,14 @@ impl GetPublicKeyResponse {
             KeyUsage::GenerateVerifyMac => return Err(unsupported()),
         };
         Ok(Jwk::from_public_key(kind, &self.public_key)?.with_use(key_use))
+    }
+
+    /// Returns the public key as a JSON Web Key for one of its signing algorithms.
+    pub(in crate::kms) fn to_jwk_for(&self, algorithm: SigningAlgorithm) -> Result<Jwk> {
+        let jwk = self.to_jwk()?;
+        match key_pair_kind(self.key_spec).and_then(|kind| JoseAlgorithm::of(kind, algorithm)) {
+            Some(name) => jwk.with_algorithm(name),
+            None => Ok(jwk),
+        }
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use rand_core::TryRng;
+use signature::{Keypair, Signer, Verifier};
 use strongroom::audit::ParameterValue;
 use strongroom::blob::{BlobPrefix, Scheme};
 use strongroom::identity::{AccountId, Principal};
@@ -18,7 +20,7 @@ use strongroom::request::{
 };
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{EncryptionContext, ErrorKind, Kms, Result, SecretBytes};
+use strongroom::{EncryptionContext, ErrorKind, Kms, KmsRng, KmsSigner, Result, SecretBytes};
 
 use crate::support::custom_key_stores::{PASSWORD, Setup, request, setup, two_members, vault};
 use crate::support::kms::kind;
@@ -211,6 +213,10 @@ fn a_store_beyond_aws_holds_every_kind_of_key_that_its_cluster_makes() -> Result
     let algorithm = strongroom::algorithm::SigningAlgorithm::EcdsaSha256;
     let signed = kms.sign(SignRequest::new(key, algorithm, b"message"))?;
     kms.verify(VerifyRequest::new(key, algorithm, b"message", &signed.signature))?;
+    // A handle passes only the digest of a long message to the cluster.
+    let (signer, long) = (KmsSigner::<p256::ecdsa::VerifyingKey>::new(kms, key)?, vec![7; 1 << 20]);
+    let signature: p256::ecdsa::Signature = signer.try_sign(&long).expect("the cluster signs");
+    signer.verifying_key().verify(&long, &signature).expect("it is valid");
     let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
     let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster does not support such keys");
     assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
@@ -324,6 +330,10 @@ fn a_credential_of_the_builder_serves_where_no_password_is_kept() -> Result<()> 
     let store = kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault()))?;
     kms.connect_custom_key_store(store)?;
     assert!(kms.generate_random_in(store, 32)?.expose_secret().iter().any(|byte| *byte != 0));
+    let mut rng = KmsRng::in_custom_key_store(&kms, store);
+    assert_ne!(rng.try_next_u64()?, rng.try_next_u64()?);
+    kms.disconnect_custom_key_store(store)?;
+    assert_eq!(kind(rng.try_next_u64()), ErrorKind::CustomKeyStoreInvalidState);
     let nobody =
         Kms::builder().cluster_credential(vault(), FixedCredential::new(SecretBytes::copy_from_slice(b"x"))).build();
     assert_eq!(kind(nobody), ErrorKind::Validation);

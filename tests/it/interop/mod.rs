@@ -4,6 +4,7 @@ mod aws_sdks;
 mod blob_reference;
 mod blob_vectors;
 mod jwk;
+mod key_handles;
 mod key_pairs;
 mod matrix;
 mod node;

@@ -7,6 +7,7 @@ mod clock_jumps;
 mod closing;
 mod custom_provider;
 mod iterators;
+mod key_handles;
 mod keys;
 mod mac;
 mod metering;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use signature::{Keypair, Signer, Verifier};
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::KmsKeyring;
@@ -11,7 +12,7 @@ use strongroom::provider::pkcs11::{KeyTypes, Pkcs11Provider, Token};
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, SignRequest, VerifyRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{EncryptionContext, Envelope, ErrorKind, Kms, ManualClock, Result, Timestamp};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Kms, KmsSigner, ManualClock, Result, Timestamp};
 use strongroom_pkcs11_faults::{Bare, SoftHsm};
 
 use super::{config, module, pin, soft_hsm, token};
@@ -74,6 +75,10 @@ fn keys_are_made_and_used_in_a_token_and_found_by_the_next_process() -> Result<(
     assert!(kms.decrypt(DecryptRequest::new(&blob)).is_err(), "it is bound to its context");
     let signed = kms.sign(SignRequest::new(pair, SigningAlgorithm::EcdsaSha256, b"message"))?;
     kms.verify(VerifyRequest::new(pair, SigningAlgorithm::EcdsaSha256, b"message", &signed.signature))?;
+    // A handle passes only the digest of a long message to the token.
+    let (signer, long) = (KmsSigner::<p256::ecdsa::VerifyingKey>::new(&kms, pair)?, vec![7; 1 << 20]);
+    let signature: p256::ecdsa::Signature = signer.try_sign(&long).expect("the token signs");
+    signer.verifying_key().verify(&long, &signature).expect("it is valid");
 
     // Unsupported keys are rejected and leave nothing on the token.
     assert_eq!(world.secret_keys(), 1);
