@@ -22,7 +22,7 @@ use crate::kms::request::KeyReference;
 /// signature must match, such as in a token that names its key, use one of these:
 ///
 /// - [`KmsAliasSigner::pin`] returns a [`KmsSigner`] for the current key.
-/// - [`KmsAliasSigner::sign_with_arn`] returns the signature and the ARN of the key that made it.
+/// - [`KmsAliasSigner::sign_with_arn`] returns the signature and the ARN of the key that signed.
 ///
 /// The key to which the alias moves must match `V`. If it does not, every signature is refused. A
 /// key ID or ARN is also accepted as the reference, and always refers to the same key.

@@ -1,4 +1,4 @@
-//! The calls that every signer makes with its key.
+//! The `Sign` calls of both signers.
 
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::SignatureInput;
