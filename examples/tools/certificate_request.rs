@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use signature::{Keypair, Signer, Verifier};
+use strongroom::jose::JwkSet;
 use strongroom::key::{KeyMetadata, KeySpec, KeyUsage};
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Kms, KmsSigner};
@@ -40,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let token = token(&p256_signer, r#"{"iss":"service.example","sub":"42"}"#)?;
     eprintln!("   and a JSON Web Token (ES256): {token}");
+    eprintln!("   which verifiers check with this key set: {}", JwkSet::from_iter([p256_signer.to_jwk()?]));
 
     let rsa_key = make(&kms, KeySpec::Rsa3072)?;
     let rsa_signer = KmsSigner::<Rsa>::new(&kms, rsa_key.key_id())?;
@@ -76,13 +78,14 @@ fn reason(error: &signature::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Creates a token in the compact form (RFC 7515, section 3.1), signed with ES256. The signature is
-/// the concatenation of its two numbers (RFC 7518, section 3.4), which is the format of
-/// `p256::ecdsa::Signature`.
+/// Creates a token in the compact form (RFC 7515, section 3.1), signed with ES256. Its header names
+/// the key. The signature is the concatenation of its two numbers (RFC 7518, section 3.4), which is
+/// the format of `p256::ecdsa::Signature`.
 fn token(signer: &KmsSigner<P256>, claims: &str) -> Result<String, Box<dyn Error>> {
     use base64ct::{Base64UrlUnpadded, Encoding};
 
-    let header = Base64UrlUnpadded::encode_string(br#"{"alg":"ES256","typ":"JWT"}"#);
+    let header = format!(r#"{{"alg":"ES256","kid":"{}","typ":"JWT"}}"#, signer.to_jwk()?.kid());
+    let header = Base64UrlUnpadded::encode_string(header.as_bytes());
     let input = format!("{header}.{}", Base64UrlUnpadded::encode_string(claims.as_bytes()));
     let signature: p256::ecdsa::Signature = signer.try_sign(input.as_bytes())?;
     signer.verifying_key().verify(input.as_bytes(), &signature)?;
