@@ -237,6 +237,7 @@ mod tests {
     use super::*;
     use crate::crypto::FASTEST;
     use crate::provider::conformance;
+    use crate::provider::pkcs11::token::capabilities::tests::everything;
     use crate::provider::pkcs11::{FixedPin, KeyTypes, Module, TokenConfig, TokenSelector};
 
     fn provider(module: &Path, label: &str) -> Result<Pkcs11Provider> {
@@ -255,6 +256,43 @@ mod tests {
     /// keys.
     fn is_quick(spec: KeySpec, _: KeyUsage) -> bool {
         !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096)
+    }
+
+    #[test]
+    fn every_kind_of_key_is_offered_or_its_missing_mechanism_is_named() {
+        let mut able = everything();
+        for &spec in KeySpec::ALL {
+            for &usage in spec.usages() {
+                let missing = match (spec, usage) {
+                    (KeySpec::EccNistEdwards25519, _) => Some("CKM_EDDSA"),
+                    (_, KeyUsage::KeyAgreement) => Some("CKM_ECDH1_DERIVE"),
+                    (_, KeyUsage::GenerateVerifyMac) => Some("CKM_SHA256_HMAC"),
+                    _ => None,
+                };
+                let offer = offered(&able, spec, usage);
+                assert_eq!(offer.is_ok(), missing.is_none(), "{spec} {usage}: {offer:?}");
+                let Err(error) = offer else { continue };
+                assert_eq!(error.kind(), ErrorKind::UnsupportedOperation, "{error}");
+                let lacks = error.downcast_ref::<TokenError>().and_then(TokenError::missing_mechanism);
+                assert_eq!(lacks, missing, "{error}");
+            }
+        }
+        let rsa = |able: &TokenCapabilities| offered(able, KeySpec::Rsa2048, KeyUsage::EncryptDecrypt);
+        for oaep in [vec![RsaOaep::Sha1], vec![RsaOaep::Sha256]] {
+            able.oaep = oaep;
+            let error = rsa(&able).expect_err("a key has every algorithm of its spec");
+            assert!(error.to_string().contains("CKM_RSA_PKCS_OAEP with Sha"), "{error}");
+        }
+        able.oaep = vec![RsaOaep::Sha256, RsaOaep::Sha1];
+        rsa(&able).expect("these are all");
+    }
+
+    #[test]
+    fn only_the_input_makes_a_ciphertext_invalid() {
+        for class in ErrorClass::ALL {
+            let invalid = not_opened(TokenError::new(class, "it failed")).kind() == ErrorKind::InvalidCiphertext;
+            assert_eq!(invalid, class == ErrorClass::BadInput, "{class}");
+        }
     }
 
     #[test]
