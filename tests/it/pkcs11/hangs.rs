@@ -152,6 +152,36 @@ fn a_token_without_another_session_is_not_asked_for_one_again() {
     });
 }
 
+/// An old session may be half dead, so only a new one tells whether the token is well.
+#[test]
+fn a_doubtful_answer_is_checked_with_a_new_session() {
+    let Some(hsm) = soft_hsm("a_doubtful_answer_is_checked_with_a_new_session", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let encrypt = || token.encrypt(&key, b"context", b"text").map(drop);
+    let sessions = || (hsm.shim().calls(Function::OpenSession), hsm.shim().calls(Function::CloseSession));
+    // Two calls at the same time leave two sessions to use again.
+    thread::scope(|scope| {
+        let encrypts = hsm.shim().calls(Function::Encrypt);
+        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
+        let hanging = scope.spawn(encrypt);
+        while hsm.shim().calls(Function::Encrypt) == encrypts {
+            thread::yield_now();
+        }
+        encrypt().expect("it has a session of its own");
+        hsm.shim().clear();
+        hanging.join().expect("no panic").expect("it comes back");
+    });
+    let (opened, closed) = sessions();
+    for _ in 0..3 {
+        encrypt().expect("it encrypts");
+    }
+    assert_eq!(sessions(), (opened, closed));
+    hsm.shim().rule(Function::Encrypt, 0, 1, Action::Return(0x05));
+    encrypt().expect("the token is well, so it is asked again");
+    assert_eq!(sessions(), (opened + 1, closed + 2), "the failed call's session and an idle one are closed");
+}
+
 #[test]
 fn a_token_that_says_it_is_busy_is_asked_again() {
     let Some(hsm) = soft_hsm("a_token_that_says_it_is_busy_is_asked_again", &["one"]) else { return };

@@ -211,6 +211,26 @@ fn a_token_that_fails_is_left_alone_for_a_while() {
     token.encrypt(&key, b"context", b"").expect("the token is available again");
 }
 
+/// What creates or destroys a key is not repeated, so a dead session is replaced before it.
+#[test]
+fn a_key_is_created_and_destroyed_although_the_session_has_died() {
+    let Some(hsm) = soft_hsm("a_key_is_created_and_destroyed_although_the_session_has_died", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    token.connect().expect("it is there");
+    for code in [0xB3, 0x101, 0x32] {
+        hsm.shim().rule_for_all(0, 1, Action::Return(code));
+        let key = aes(&token, 1);
+        assert_eq!(token.count_objects(key.id()).expect("it answers"), 1, "{code:#x}");
+        hsm.shim().rule_for_all(0, 1, Action::Return(code));
+        assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1, "{code:#x}");
+    }
+    // A call that fails later is not repeated.
+    let generated = hsm.shim().calls(Function::GenerateKey);
+    hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Return(0xB3));
+    token.generate_key(&NewKey::new(&[1; 32], "a key", TokenKeyKind::Aes256)).expect_err("it may be there");
+    assert_eq!(hsm.shim().calls(Function::GenerateKey), generated + 1);
+}
+
 #[test]
 fn a_module_is_not_initialised_all_the_time() {
     let Some(hsm) = soft_hsm("a_module_is_not_initialised_all_the_time", &["one", "two"]) else { return };
