@@ -168,7 +168,7 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
     Ok(())
 }
 
-/// A software provider with an ID and an origin of its own.
+/// A software provider whose ID and origin differ from those of `MemoryProvider`.
 #[derive(Debug)]
 struct Elsewhere {
     id: ProviderId,

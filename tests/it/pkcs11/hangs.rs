@@ -152,7 +152,7 @@ fn a_token_without_another_session_is_not_asked_for_one_again() {
     });
 }
 
-/// An old session may be half dead, so only a new one tells whether the token is well.
+/// An old session may be half dead, so only a new one shows whether the token responds.
 #[test]
 fn a_doubtful_answer_is_checked_with_a_new_session() {
     let Some(hsm) = soft_hsm("a_doubtful_answer_is_checked_with_a_new_session", &["one"]) else { return };

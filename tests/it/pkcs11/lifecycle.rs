@@ -211,7 +211,7 @@ fn a_token_that_fails_is_left_alone_for_a_while() {
     token.encrypt(&key, b"context", b"").expect("the token is available again");
 }
 
-/// What creates or destroys a key is not repeated, so a dead session is replaced before it.
+/// Such a call is not repeated, so a dead session is replaced before it.
 #[test]
 fn a_key_is_created_and_destroyed_although_the_session_has_died() {
     let Some(hsm) = soft_hsm("a_key_is_created_and_destroyed_although_the_session_has_died", &["one"]) else { return };
