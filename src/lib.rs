@@ -137,6 +137,7 @@ pub mod metrics;
 mod private_file;
 mod secret;
 mod shard;
+mod span;
 mod text;
 // L1: vocabulary
 pub mod algorithm;

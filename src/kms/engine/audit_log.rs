@@ -13,6 +13,7 @@ use crate::kms::storage::registry::Registry;
 use crate::kms::storage::retry::commit_with_retry;
 use crate::kms::storage::sealed::is_committed;
 use crate::metrics::{FAILURE, Metric, Metrics, SUCCESS};
+use crate::span::StepSpan;
 use crate::store::{CommitError, Revision};
 
 /// The sink of audit events, and the record of its chain in the store if it has one.
@@ -35,6 +36,7 @@ impl AuditLog {
 
     /// Writes an event.
     pub(in crate::kms) fn record(&self, event: AuditEvent) -> Result<()> {
+        let _span = StepSpan::audit_write();
         let started = self.metrics.start();
         let written = self.sink.record(event);
         self.metrics.record_since(Metric::AuditWriteDuration, &[], started);

@@ -17,6 +17,9 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 /// authorizes the caller, checks the usage and state of the key, opens the material, and performs
 /// the operation. It writes the event to the audit log before it releases the result.
 ///
+/// With the feature `tracing`, every operation runs in a [span](#spans). A [recorder of
+/// metrics](crate::KmsBuilder::metrics) receives its result and duration.
+///
 /// | topic | operations |
 /// |---|---|
 /// | handles | [`in_memory`](Kms::in_memory), `open` (feature `sqlite`), [`builder`](Kms::builder), [`as_principal`](Kms::as_principal), [`as_service`](Kms::as_service), [`on_behalf_of`](Kms::on_behalf_of), [`principal`](Kms::principal), [`via_service`](Kms::via_service), [`locality`](Kms::locality), [`close`](Kms::close), [`is_closed`](Kms::is_closed) |
@@ -67,6 +70,22 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 ///   whether a change was committed.
 /// - [`Internal`](crate::ErrorKind::Internal) if the operating system provides no randomness, or a
 ///   provider violates its contract.
+///
+/// # Spans
+/// With the feature `tracing`, a subscriber sees every operation as a span named `kms`, with the
+/// level `INFO` and the target `strongroom`. Without a subscriber, a span costs a few instructions.
+///
+/// | field | value |
+/// |---|---|
+/// | `kms.operation` | the name of the operation, such as `Decrypt`, or of a method that only the authority may call, such as `run_maintenance` |
+/// | `kms.key_id` | the IDs of the keys that its audit event lists, separated by a space |
+/// | `kms.result` | `success` or `failure` |
+/// | `error.type` | after a failure, the `errorCode` of the audit trail, such as `AccessDeniedException` |
+///
+/// Its slow steps are child spans with the level `DEBUG`: `store.read` (a record that is not cached),
+/// `store.commit`, `key.open` (key material that is not cached), `hsm.call` (a call to a PKCS#11
+/// token, with its retries) and `audit.write`. No span contains plaintext, key material or an
+/// encryption context.
 ///
 /// # Examples
 /// ```

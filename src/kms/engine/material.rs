@@ -13,6 +13,7 @@ use crate::kms::storage::registry::Registry;
 use crate::provider::{GeneratedMaterial, KeyMaterialProvider, OpenedKey, ProviderId, key_pair_kind};
 use crate::seal::OVERHEAD;
 use crate::secret::SecretBytes;
+use crate::span::StepSpan;
 
 /// Maximum length in bytes of a provider's stored state for one version of a key.
 const MAX_KEPT: usize = 16_000;
@@ -151,6 +152,7 @@ impl Material {
         version: &VersionRecord,
         provider: &dyn KeyMaterialProvider,
     ) -> Result<OpenedKey> {
+        let _span = StepSpan::open_key();
         let stored = registry.sealed().open_material(record, version)?;
         provider.open(&self.backend, &registry.sealed().binding(record, version.number), &stored)
     }

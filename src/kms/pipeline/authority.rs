@@ -40,8 +40,10 @@ impl Kms {
         let mut call_context = CallContext::new(event);
         // Changes have separate events. Any other commit is a preparation, even if a later step
         // failed.
-        let result = run(&mut call_context)
-            .or_else(|error| write_outcome(&self.core, CallContext::new(call_context.event), Err(error)));
+        let result = run(&mut call_context);
+        observation.record_keys(&call_context.event.keys);
+        let result =
+            result.or_else(|error| write_outcome(&self.core, CallContext::new(call_context.event), Err(error)));
         observation.finish(result)
     }
 }

@@ -47,6 +47,7 @@ impl Kms {
             Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
             None => result,
         };
+        observation.record_keys(&call_context.event.keys);
         observation.finish(write_outcome(&self.core, call_context, result))
     }
 

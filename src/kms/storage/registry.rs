@@ -21,6 +21,7 @@ use crate::kms::records::stored_record::StoredRecord;
 use crate::metrics::{CacheName, Lookup, Metrics};
 use crate::seal::RootKey;
 use crate::secret::SecretBytes;
+use crate::span::StepSpan;
 use crate::store::{Anchor, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId};
 
 /// The cache key of a KMS key.
@@ -171,6 +172,7 @@ impl Registry {
             self.metrics().count_lookup(cache_name, Lookup::Hit);
             return Ok(Some(Cached::clone(held)));
         }
+        let _span = StepSpan::store_read();
         let record_id = record_id();
         let Some(record) = self.sealed.get_sealed(&record_id)? else {
             self.metrics().count_lookup(cache_name, Lookup::Miss);

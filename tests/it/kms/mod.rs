@@ -15,4 +15,6 @@ mod metrics;
 pub(crate) mod pipeline;
 mod random;
 mod rotation;
+#[cfg(feature = "tracing")]
+mod spans;
 mod state_table;

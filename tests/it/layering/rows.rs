@@ -18,7 +18,10 @@ pub(crate) const TABLES: [Table; 4] = [
         module: "",
         rows: &[
             ("L0", &["error"]),
-            ("L0", &["clock", "codec", "fork_guard", "lock", "metrics", "private_file", "secret", "shard", "text"]),
+            (
+                "L0",
+                &["clock", "codec", "fork_guard", "lock", "metrics", "private_file", "secret", "shard", "span", "text"],
+            ),
             ("L1", &["algorithm", "context", "identity"]),
             ("L1", &["key"]),
             ("L2", &["crypto"]),

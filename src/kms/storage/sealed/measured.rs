@@ -1,6 +1,7 @@
 //! Measurement of commits.
 
 use crate::metrics::{FAILURE, Metric, Metrics, SUCCESS};
+use crate::span::StepSpan;
 use crate::store::{CommitError, Expectation, KeyStore, Revision, WriteChanges};
 
 /// Commits to a store, and measures the attempt.
@@ -10,6 +11,7 @@ pub(super) fn commit_measured(
     expected: &[Expectation],
     changes: &mut WriteChanges<'_>,
 ) -> Result<Revision, CommitError> {
+    let _span = StepSpan::store_commit();
     let started = metrics.start();
     let committed = store.commit(expected, changes);
     metrics.record_since(Metric::StoreCommitDuration, &[], started);

@@ -29,6 +29,7 @@ use crate::provider::pkcs11::module::deadline_executor::DeadlineExecutor;
 use crate::provider::pkcs11::module::{MAX_DISCOVERY_ATTEMPTS, Module};
 use crate::provider::pkcs11::object;
 use crate::provider::pkcs11::reference::TokenKeyHandle;
+use crate::span::StepSpan;
 
 /// Delay before the first repeated search for a token that may be hidden. Each further delay is
 /// longer by the same amount.
@@ -217,6 +218,7 @@ impl Token {
         T: Send + 'static,
         F: Fn(SessionContext<'_>) -> Result<T, TokenError> + Send + 'static,
     {
+        let _span = StepSpan::hsm_call();
         process.breaker.check().map_err(|error| self.0.named(error))?;
         let done = match (&process.executor, self.0.config.call_mode) {
             (Some(executor), CallMode::Deadline { deadline, .. }) => {
