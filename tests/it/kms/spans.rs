@@ -1,103 +1,26 @@
 //! Spans of `tracing`: each operation runs in one, with its slow steps as children, and nothing
 //! secret in any of them.
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, ReEncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
 use strongroom::{EncryptionContext, ErrorKind, Kms, Result};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use crate::support::kms::kind;
+use crate::support::spans::{Seen, children};
 
 const CONTEXT_VALUE: &str = "value-of-the-context";
 const PLAINTEXT: &[u8] = b"plaintext-of-the-test";
 
-/// A span as a subscriber sees it.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    name: &'static str,
-    level: String,
-    parent: Option<usize>,
-    fields: String,
-    is_closed: bool,
-}
-
-impl Visit for Seen {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.fields, "{field}={value:?} ").expect("strings grow");
-    }
-}
-
-/// Records all spans, and the spans that are entered.
-#[derive(Default)]
-struct Spans {
-    seen: Vec<Seen>,
-    entered: Vec<usize>,
-}
-
-struct Listener(Arc<Mutex<Spans>>);
-
-fn index(id: &Id) -> usize {
-    usize::try_from(id.into_u64()).expect("few spans") - 1
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let mut spans = self.0.lock().expect("no panic");
-        let (metadata, parent) = (attributes.metadata(), spans.entered.last().copied());
-        let mut seen = Seen { name: metadata.name(), level: metadata.level().to_string(), parent, ..Seen::default() };
-        attributes.record(&mut seen);
-        spans.seen.push(seen);
-        Id::from_u64(u64::try_from(spans.seen.len()).expect("few spans"))
-    }
-
-    fn record(&self, id: &Id, values: &Record<'_>) {
-        values.record(&mut self.0.lock().expect("no panic").seen[index(id)]);
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, _: &Event<'_>) {}
-
-    fn enter(&self, id: &Id) {
-        self.0.lock().expect("no panic").entered.push(index(id));
-    }
-
-    fn exit(&self, id: &Id) {
-        assert_eq!(self.0.lock().expect("no panic").entered.pop(), Some(index(id)), "spans are nested");
-    }
-
-    fn try_close(&self, id: Id) -> bool {
-        self.0.lock().expect("no panic").seen[index(&id)].is_closed = true;
-        true
-    }
-}
-
-/// Returns the spans that a subscriber sees while `run` runs.
+/// Returns the spans that a subscriber sees while `run` runs. None of them contains a secret.
 fn during(run: impl FnOnce() -> Result<()>) -> Result<Vec<Seen>> {
-    let spans = Arc::new(Mutex::new(Spans::default()));
-    tracing::subscriber::with_default(Listener(Arc::clone(&spans)), run)?;
-    let spans = spans.lock().expect("no panic");
-    assert!(spans.entered.is_empty());
-    assert!(spans.seen.iter().all(|span| span.is_closed), "{:?}", spans.seen);
-    for span in &spans.seen {
+    let spans = crate::support::spans::during(run)?;
+    for span in &spans {
         assert!(!span.fields.contains(CONTEXT_VALUE) && !span.fields.contains("plaintext-of"), "{span:?}");
     }
-    Ok(spans.seen.clone())
-}
-
-/// Returns the names of the children of the first span.
-fn children(spans: &[Seen]) -> Vec<&'static str> {
-    spans.iter().filter(|span| span.parent == Some(0)).map(|span| span.name).collect()
+    Ok(spans)
 }
 
 #[test]

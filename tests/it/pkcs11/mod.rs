@@ -10,6 +10,8 @@ mod lifecycle;
 mod operator;
 mod processes;
 mod protection;
+#[cfg(feature = "tracing")]
+mod spans;
 mod token_provider;
 
 use std::time::Duration;

@@ -22,6 +22,8 @@ pub(crate) mod races;
 pub(crate) mod sdk_process;
 #[cfg(feature = "pkcs11")]
 pub(crate) mod soft_tokens;
+#[cfg(feature = "tracing")]
+pub(crate) mod spans;
 pub(crate) mod stuck_anchor;
 pub(crate) mod tampering_store;
 pub(crate) mod vectors;
