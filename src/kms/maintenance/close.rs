@@ -16,18 +16,18 @@ impl Kms {
     ///   an error when it fetches its next page.
     /// - Usage counts that are only in memory ([`metered_keys`](Kms::metered_keys)) are added to the
     ///   store, and the state of the audit chain is saved, so that a truncated trail is detected.
-    /// - The audit trail is synced to disk and released ([`AuditSink::close`](crate::audit::AuditSink::close)).
     /// - The store is closed ([`KeyStore::close`](crate::store::KeyStore::close)). A
     ///   `SqliteStore` copies its log into the main file and closes its connections.
     ///   If no other process uses the store, only the main file remains. A store that is shared
     ///   with another `Kms` through an `Arc` is closed for that one, too.
+    /// - The audit trail is synced to disk and released ([`AuditSink::close`](crate::audit::AuditSink::close)).
     ///
     /// A thread of [`maintain_every`](Kms::maintain_every) ends instead of starting its next run.
     /// Numbers of messages that this process has reserved for keys in HSMs are skipped. Connections
     /// to HSMs are closed, and secrets in memory are wiped, when the last handle is dropped.
     ///
-    /// If this call fails, later operations are still rejected. Call it again to repeat the steps
-    /// that failed. Once it has succeeded, another call does nothing. A `Kms` that is dropped
+    /// If this call fails, it leaves an event in the audit trail, and later operations are still
+    /// rejected. Call it again to repeat the steps that failed. Once it has succeeded, another call does nothing. A `Kms` that is dropped
     /// without this call writes the same data, but ignores failures.
     ///
     /// Do not call this from code that an operation itself calls, such as a custom policy or
@@ -54,10 +54,10 @@ impl Kms {
         if !self.is_authority() {
             return self.check_authority("close").map(drop);
         }
-        self.core.close().map_err(|error| {
-            let text = format!("cannot complete closing the KMS: {error}; call close again to repeat what failed");
-            Error::new(error.kind(), text).with_source(error)
-        })
+        let Err(error) = self.core.close() else { return Ok(()) };
+        let text = format!("cannot complete closing the KMS: {error}; call close again to repeat what failed");
+        let failed = Error::new(error.kind(), text).with_source(error);
+        self.recorded(self.authority_event("close"), |_| Err(failed))
     }
 
     /// Returns `true` if the KMS was closed with [`Kms::close`], by this or another handle.
@@ -74,13 +74,14 @@ impl Core {
             counts.and(chain)?;
             steps.is_saved = true;
         }
-        if !steps.is_trail_closed {
-            self.audit.close()?;
-            steps.is_trail_closed = true;
-        }
         if !steps.is_store_closed {
             self.registry.sealed().close()?;
             steps.is_store_closed = true;
+        }
+        // Last, because a failure of an earlier step is recorded in the trail.
+        if !steps.is_trail_closed {
+            self.audit.close()?;
+            steps.is_trail_closed = true;
         }
         Ok(())
     }

@@ -107,6 +107,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("as_service", |w| w.kms.as_service("no service!").map(drop)),
     ("on_behalf_of", |w| w.kms.on_behalf_of(&w.kms).map(drop)),
     ("create_key", |w| w.kms.create_key(CreateKeyRequest::default()).map(drop)),
+    ("get_or_create_key", |w| w.kms.get_or_create_key("alias/new", CreateKeyRequest::default()).map(drop)),
     ("create_insecure_test_key", |w| {
         w.kms.create_insecure_test_key(w.key, CreateKeyRequest::default(), &[&BYTES]).map(drop)
     }),
@@ -211,6 +212,8 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     }),
     ("audit_chains", |w| w.kms.audit_chains().map(drop)),
     ("forget_audit_chain", |w| w.kms.forget_audit_chain(w.chain)),
+    // The last one, because later calls are rejected without an event.
+    ("close", |w| w.kms.close()),
 ];
 
 #[test]

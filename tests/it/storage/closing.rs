@@ -122,6 +122,7 @@ fn a_store_that_is_shared_is_closed_for_both_and_threads_end_with_an_error() -> 
     let build = || Kms::builder().store(Arc::clone(&store), root()).build();
     let (first, second) = (build()?, build()?);
     let key = second.create_key(Default::default())?.key_id();
+    second.encrypt(EncryptRequest::new(key, b"data"))?;
     let errors: Vec<Error> = thread::scope(|scope| {
         let work = || {
             loop {
