@@ -1,13 +1,14 @@
 //! The key behind an alias, created together with the alias if it does not exist.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{AliasName, KeyMetadata, Operation};
+use crate::key::{AliasName, CustomKeyStoreId, KeyMetadata, Operation};
 use crate::kms::engine::handle::Kms;
 use crate::kms::operations::aliases::unreserved;
 use crate::kms::operations::key_creation::requested_usage;
 use crate::kms::pipeline::authorized_key::AuthorizedKey;
 use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::CreateKeyRequest;
+use crate::provider::ProviderId;
 
 /// Maximum number of attempts while other callers keep creating and deleting the alias.
 const MAX_ATTEMPTS: usize = 64;
@@ -103,7 +104,7 @@ fn check_like_requested(target: &AuthorizedKey<'_>, name: &AliasName, request: &
     let record = target.record();
     let usage = requested_usage(request)?;
     let provider = record.current_version().map(|version| version.provider.as_str());
-    let named_provider = request.provider.as_ref().map(|provider| provider.as_str());
+    let named_provider = request.provider.as_ref().map(ProviderId::as_str);
     let text = |value: Option<&str>| value.unwrap_or("none").to_owned();
     let facts = [
         ("KeySpec", record.spec.to_string(), request.spec.to_string()),
@@ -111,8 +112,8 @@ fn check_like_requested(target: &AuthorizedKey<'_>, name: &AliasName, request: &
         ("Origin", record.origin.to_string(), request.origin.to_string()),
         (
             "CustomKeyStoreId",
-            text(record.custom_key_store.as_ref().map(|id| id.as_str())),
-            text(request.custom_key_store.as_ref().map(|id| id.as_str())),
+            text(record.custom_key_store.as_ref().map(CustomKeyStoreId::as_str)),
+            text(request.custom_key_store.as_ref().map(CustomKeyStoreId::as_str)),
         ),
         ("provider", text(provider.filter(|_| named_provider.is_some())), text(named_provider)),
     ];

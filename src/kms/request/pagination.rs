@@ -183,7 +183,7 @@ mod tests {
                 _ => page_of(["a", "b", "c", "d", "e"].into_iter(), &page, limits, |name| name.as_bytes()),
             }
         });
-        let first: Vec<_> = entries.by_ref().take(2).map(|entry| entry.ok()).collect();
+        let first: Vec<_> = entries.by_ref().take(2).map(Result::ok).collect();
         assert_eq!(first, [Some("a"), Some("b")]);
         let rest: Vec<_> = entries.by_ref().map(|entry| entry.map_err(|error| error.kind())).collect();
         assert_eq!(rest, [Ok("c"), Ok("d"), Err(ErrorKind::Store)]);

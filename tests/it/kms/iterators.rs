@@ -34,7 +34,7 @@ fn each_iterator_returns_the_entries_of_its_list() -> Result<()> {
     for number in 0..60 {
         if number < 50 {
             kms.create_alias(format!("alias/of-key/{number}"), key)?;
-            kms.tag_resource(key, [Tag::new(&format!("tag {number}"), "x")?])?;
+            kms.tag_resource(key, [Tag::new(format!("tag {number}"), "x")?])?;
         }
         let grantee = if number % 2 == 0 { bob.clone() } else { user("alice")? };
         let terms = GrantTerms::new(grantee, [Operation::Encrypt])?.with_retiring_principal(bob.clone());
