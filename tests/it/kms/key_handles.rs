@@ -204,7 +204,7 @@ fn a_signer_follows_its_alias_and_a_pinned_one_does_not() -> Result<()> {
 
     let signed_by = |expected: KeyId| -> Result<()> {
         let (signature, key) = following.sign_with_arn::<P256Signature>(b"message")?;
-        assert_eq!((key.id(), following.pin()?.key_arn().id()), (expected, expected));
+        assert_eq!((key.key_id(), following.pin()?.key_arn().key_id()), (expected, expected));
         following.pin()?.verifying_key().verify(b"message", &signature).expect("the key of the alias");
         let by_old = pinned.verifying_key().verify(b"message", &signature).is_ok();
         assert_eq!(by_old, expected == old);

@@ -236,7 +236,7 @@ fn what_was_counted_is_kept_while_a_key_or_its_count_is_taken_away() -> TestResu
         encrypt(&kms)?;
         assert!(kms.run_maintenance()?.is_complete());
         encrypt(&kms)?;
-        let id = RecordId { kind, account: key.account(), name: key.id().as_bytes().to_vec() };
+        let id = RecordId { kind, account: key.account(), name: key.key_id().as_bytes().to_vec() };
         let whole = store.state().records[&id].clone();
         store.change(|state| _ = state.records.remove(&id));
         kms.create_key(Default::default())?;
