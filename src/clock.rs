@@ -132,7 +132,7 @@ impl fmt::Debug for Timestamp {
 /// assert_eq!(Standstill.monotonic(), None); // the default
 /// let kms = Kms::builder().clock(Standstill).build()?;
 /// let key = kms.create_key(Default::default())?;
-/// assert_eq!(key.created().to_string(), "2023-11-14T22:13:20Z");
+/// assert_eq!(key.creation_date().to_string(), "2023-11-14T22:13:20Z");
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait Clock: fmt::Debug + Send + Sync {

@@ -72,7 +72,7 @@ impl_str_serde!(Description);
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(CreateKeyRequest::default().description("invoices"))?;
-/// assert_eq!((key.arn().id(), key.account()), (key.key_id(), kms.principal().account()));
+/// assert_eq!((key.arn().key_id(), key.account()), (key.key_id(), kms.principal().account()));
 /// assert_eq!((key.state(), key.is_enabled()), (KeyState::Enabled, true));
 /// assert_eq!((key.spec(), key.usage()), (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt));
 /// assert_eq!((key.origin(), key.manager()), (Origin::Kms, KeyManager::Customer));
@@ -88,7 +88,7 @@ impl_str_serde!(Description);
 ///
 /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
 /// let pending = kms.describe_key(key.key_id())?;
-/// assert!(pending.deletion_date() > Some(pending.created().plus_days(6)));
+/// assert!(pending.deletion_date() > Some(pending.creation_date().plus_days(6)));
 ///
 /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
 /// assert_eq!(kms.create_key(request)?.signing_algorithms(), [SigningAlgorithm::EcdsaSha256]);

@@ -372,7 +372,7 @@ impl CachingMaterialsManagerBuilder {
     ///     CachingMaterialsManager::builder(keyring, Duration::from_secs(60)).cache(&cache).partition("orders").build()
     /// };
     /// for manager in [manager()?, manager()?] {
-    ///     Envelope::with_materials_manager(manager).encrypt(b"two pots of tea", &EncryptionContext::new())?;
+    ///     Envelope::new(manager).encrypt(b"two pots of tea", &EncryptionContext::new())?;
     /// }
     /// assert_eq!((cache.statistics().misses(), cache.statistics().hits()), (1, 1));
     /// # Ok::<(), strongroom::Error>(())

@@ -252,7 +252,7 @@ impl Envelope {
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
-    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let envelope = Envelope::new(manager);
     /// let written = EncryptionContext::from([("ward", "7"), ("patient", "Doe")]);
     /// let letter = envelope.encrypt(b"all is well", &written)?;
     ///

@@ -67,7 +67,7 @@ impl Envelope {
     ///
     /// let keyring = |name: &str| RawAesKeyring::new("laboratory", name, SecretBytes::zeroed(32));
     /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring("2025")?), ["patient"])?;
-    /// let (old, new) = (Envelope::with_materials_manager(manager), Envelope::new(keyring("2026")?));
+    /// let (old, new) = (Envelope::new(manager), Envelope::new(keyring("2026")?));
     /// let patient = EncryptionContext::from([("patient", "Doe")]);
     /// let letter = old.encrypt(b"all is well", &patient)?;
     ///

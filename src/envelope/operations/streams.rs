@@ -158,7 +158,7 @@ impl Envelope {
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
-    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let envelope = Envelope::new(manager);
     /// let patient = EncryptionContext::from([("patient", "Doe")]);
     /// let letter = envelope.encrypt(b"all is well", &patient)?;
     ///
@@ -222,7 +222,7 @@ impl Envelope {
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
-    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let envelope = Envelope::new(manager);
     /// let patient = EncryptionContext::from([("patient", "Doe")]);
     /// let letter = envelope.encrypt(b"all is well", &patient)?;
     ///

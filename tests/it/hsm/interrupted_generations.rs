@@ -25,7 +25,7 @@ const CHILD: &str = "hsm::interrupted_generations::generates_until_it_is_killed"
 const ORDERS: &str = "STRONGROOM_HSM_GENERATION_KILL";
 
 /// The number of calls between two kills, in the short run and in the full run.
-const STEPS: [usize; 2] = [97, 5];
+const STEPS: [usize; 2] = [67, 5];
 
 /// Returns a cluster of one slot whose calls have a deadline. The token does not reveal that its
 /// calls must be serialized.
