@@ -261,8 +261,10 @@ mod tests {
         wait_for(&shared, is(2, 0, 0));
         drop(waiting);
         wait_for(&shared, is(2, 2, 0));
+        let dropped = Instant::now();
         drop(executor);
         wait_for(&shared, is(0, 0, 0));
+        assert!(dropped.elapsed() < IDLE / 2, "the threads were not told");
     }
 
     #[test]
