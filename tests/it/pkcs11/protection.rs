@@ -205,6 +205,23 @@ fn a_private_key_of_others_is_adopted_only_if_its_token_protects_it() {
     assert_eq!(refused.expect_err("the key is for decryption").rejected_for(), Some("CKA_SIGN"));
 }
 
+/// SoftHSM misreports some attributes while another process creates a key.
+#[test]
+fn an_attribute_that_is_not_reported_once_rejects_no_key() {
+    let Some(hsm) = soft_hsm("an_attribute_that_is_not_reported_once_rejects_no_key", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let reads = || hsm.shim().calls(Function::GetAttributeValue);
+    let before = reads();
+    token.adopt_key(key.id(), "a key", TokenKeyKind::Aes256).expect("it is protected");
+    for skip in 0..reads() - before {
+        // CKR_ATTRIBUTE_TYPE_INVALID.
+        hsm.shim().rule(Function::GetAttributeValue, skip, 1, Action::Return(0x12));
+        token.adopt_key(key.id(), "a key", TokenKeyKind::Aes256).expect("the second look is right");
+        hsm.shim().clear();
+    }
+}
+
 /// SoftHSM sometimes hides an object. A call that creates a key then considers a taken id free.
 #[test]
 fn a_creation_that_fails_leaves_the_key_of_another_process_alone() {
