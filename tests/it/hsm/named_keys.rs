@@ -494,7 +494,7 @@ fn a_replication_key_that_one_member_has_is_not_joined_by_another() -> Result<()
 
 #[test]
 fn what_was_installed_is_removed_if_a_member_shows_another_replication_key_late() -> Result<()> {
-    for looks in 1..=3 {
+    for looks in 1..=5 {
         let test = "what_was_installed_is_removed_if_a_member_shows_another_replication_key_late";
         let Some(world) = World::empty(test) else { return Ok(()) };
         let cluster = world.cluster();
