@@ -121,7 +121,7 @@ impl fmt::Display for KmsArn {
 /// let arn = KeyArn::new(Locality::default(), AccountId::default(), id);
 /// assert_eq!(arn.to_string(), "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab");
 /// assert_eq!(KeyArn::parse(&arn.to_string())?, arn);
-/// assert_eq!((arn.id(), arn.account(), arn.locality().region()), (id, AccountId::default(), "local"));
+/// assert_eq!((arn.key_id(), arn.account(), arn.locality().region()), (id, AccountId::default(), "local"));
 /// assert!(KeyArn::parse("arn:aws:kms:local:000000000000:alias/reports").is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```

@@ -44,7 +44,7 @@ use crate::kms::request::KeyReference;
 /// kms.update_alias("alias/tokens", new)?;
 ///
 /// let (signature, key) = signer.sign_with_arn::<p256::ecdsa::Signature>(b"a message")?;
-/// assert_eq!(key.id(), new);
+/// assert_eq!(key.key_id(), new);
 /// assert!(pinned.verifying_key().verify(b"a message", &signature).is_err());
 /// signer.pin()?.verifying_key().verify(b"a message", &signature)?;
 ///
