@@ -163,7 +163,7 @@ mod tests {
     fn heard(run: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
         let heard = Arc::new(Mutex::new(Vec::new()));
         tracing::subscriber::with_default(Listener(Arc::clone(&heard)), run)?;
-        let heard = heard.lock().expect("no panic");
+        let heard = heard.lock().expect("no thread panicked");
         Ok(heard.clone())
     }
 

@@ -153,7 +153,7 @@ impl RawAesKeyring {
 fn bind(backend: &CryptoBackend, wrapping_key: &SecretBytes) -> Result<Box<dyn AeadKey>> {
     let algorithm = AeadAlgorithm::ALL.into_iter().find(|algorithm| algorithm.key_length() == wrapping_key.len());
     let algorithm = algorithm.ok_or_else(|| {
-        let text = format!("a wrapping key of {} bytes is no AES key: 16, 24 or 32", wrapping_key.len());
+        let text = format!("a wrapping key must have 16, 24 or 32 bytes, not {}", wrapping_key.len());
         Error::new(ErrorKind::Validation, text)
     })?;
     Ok(backend.aead().bind(algorithm, wrapping_key.expose_secret())?)

@@ -112,7 +112,7 @@ mod tests {
             drop(first);
             assert!(!closing.is_finished(), "one is still running");
             drop(second);
-            closing.join().expect("no panic");
+            closing.join().expect("no thread panicked");
         });
         drop(gate.close());
         assert!(gate.enter().is_err());

@@ -39,7 +39,7 @@ fn tenants() -> Result<(Kms, [KeyId; 2], Envelope)> {
 
 /// Returns the kind of the decisive failure of an error, which must be `NoDataKeyUnwrapped`.
 fn failure<T: std::fmt::Debug>(result: Result<T>) -> ErrorKind {
-    let error = result.expect_err("must be refused");
+    let error = result.expect_err("the call must be rejected");
     assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped, "{error}");
     error.downcast_ref::<UnwrapFailures>().expect("the failures").kind()
 }

@@ -26,7 +26,7 @@ fn answers(interpreter: &Path, script: &str, requests: &[Value]) -> Vec<String> 
     let mut input = child.stdin.take().expect("a pipe");
     let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
     let output = child.wait_with_output().expect("the script runs");
-    writer.join().expect("no panic").expect("the script reads its input");
+    writer.join().expect("no thread panicked").expect("the script reads its input");
     let answers: Vec<_> = String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect();
     assert_eq!(answers.len(), requests.len(), "{answers:?}");
     answers

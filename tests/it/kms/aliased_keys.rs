@@ -154,7 +154,7 @@ fn the_loser_of_a_race_for_a_name_leaves_nothing_behind_in_an_hsm() -> Result<()
             kms.create_key(aliased("alias/race").custom_key_store(store))
         };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
+        threads.into_iter().map(|thread| thread.join().expect("no thread panicked")).collect()
     });
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
     let refused = results.into_iter().filter_map(Result::err);

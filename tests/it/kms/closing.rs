@@ -170,7 +170,7 @@ impl Policy for Waiting {
     fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
         if request.operation == Operation::Encrypt {
             self.arrived.send(()).expect("the test waits");
-            self.go_on.lock().expect("no panic").recv().expect("the test goes on");
+            self.go_on.lock().expect("no thread panicked").recv().expect("the test goes on");
         }
         Ok(Decision::Allow)
     }
@@ -194,8 +194,8 @@ fn an_operation_in_progress_is_completed_first() -> Result<()> {
         thread::sleep(Duration::from_millis(20));
         assert!(!closing.is_finished() && !encryption.is_finished());
         release.send(()).expect("the encryption waits");
-        assert!(encryption.join().expect("no panic").is_ok());
-        closing.join().expect("no panic")
+        assert!(encryption.join().expect("no thread panicked").is_ok());
+        closing.join().expect("no thread panicked")
     })?;
     let last = trail.events().last().map(|event| (event.action, event.outcome.clone()));
     assert_eq!(last, Some((Action::Call(Operation::Encrypt), Outcome::Success)));
@@ -224,7 +224,7 @@ fn many_threads_are_rejected_one_after_the_other_and_lose_no_count() -> Result<(
             thread::yield_now();
         }
         let closed = kms.close();
-        assert!(threads.into_iter().all(|thread| thread.join().expect("no panic") == ErrorKind::Closed));
+        assert!(threads.into_iter().all(|thread| thread.join().expect("no thread panicked") == ErrorKind::Closed));
         closed
     })?;
     assert_eq!(requests(&store)?, u64::try_from(done.into_inner()).expect("a few"));

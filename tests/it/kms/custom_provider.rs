@@ -443,9 +443,9 @@ fn a_key_whose_alias_is_taken_meanwhile_leaves_nothing_in_its_provider() -> Resu
     let world = World::new();
     let (kms, other) = (world.process(true)?, world.process(true)?);
     let meanwhile = move || {
-        other.create_key(CreateKeyRequest::default().alias("alias/a")).expect("nobody else is there");
+        other.create_key(CreateKeyRequest::default().alias("alias/a")).expect("no other thread uses the provider");
     };
-    world.vault.meanwhile.lock().expect("nobody panics").0 = Some(Box::new(meanwhile));
+    world.vault.meanwhile.lock().expect("no thread panics").0 = Some(Box::new(meanwhile));
     let error = kms.create_key(CreateKeyRequest::default().provider("vault").alias("alias/a")).expect_err("taken");
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     assert_eq!((world.vault.count(), world.vault.made.load(Ordering::SeqCst)), (0, 1));

@@ -29,7 +29,7 @@ fn long_message() -> Vec<u8> {
 
 /// Returns the kind of the KMS error that the traits of `signature` wrap.
 fn signing_kind<S>(result: std::result::Result<S, signature::Error>) -> ErrorKind {
-    let error = result.err().expect("must be refused");
+    let error = result.err().expect("the call must be rejected");
     let source = std::error::Error::source(&error).expect("the error of the KMS");
     source.downcast_ref::<strongroom::Error>().expect("the error of the KMS").kind()
 }

@@ -36,7 +36,7 @@ impl Totals {
         assert_eq!(metric.kind(), kind, "{metric:?}");
         let names: Vec<&str> = labels.iter().map(Label::name).collect();
         assert_eq!(names, metric.labels(), "{metric:?}");
-        self.seen.lock().expect("no panic").insert(metric);
+        self.seen.lock().expect("no thread panicked").insert(metric);
         let values: Vec<&str> = labels.iter().map(Label::value).collect();
         let name = metric.name().trim_start_matches("strongroom_");
         if values.is_empty() { name.to_owned() } else { format!("{name}{{{}}}", values.join(",")) }
@@ -45,8 +45,8 @@ impl Totals {
     /// Returns the counters and the numbers of durations that changed while `run` ran.
     fn during<T>(&self, run: impl FnOnce() -> T) -> (T, Vec<(String, u64)>) {
         let snapshot = || {
-            let mut all = self.counters.lock().expect("no panic").clone();
-            all.extend(self.durations.lock().expect("no panic").clone());
+            let mut all = self.counters.lock().expect("no thread panicked").clone();
+            all.extend(self.durations.lock().expect("no thread panicked").clone());
             all
         };
         let before = snapshot();
@@ -59,25 +59,25 @@ impl Totals {
     }
 
     fn gauge(&self, series: &str) -> Option<u64> {
-        self.gauges.lock().expect("no panic").get(series).copied()
+        self.gauges.lock().expect("no thread panicked").get(series).copied()
     }
 }
 
 impl Recorder for Totals {
     fn increment_counter(&self, metric: Metric, labels: &[Label], by: u64) {
         let series = self.series(metric, MetricKind::Counter, labels);
-        *self.counters.lock().expect("no panic").entry(series).or_default() += by;
+        *self.counters.lock().expect("no thread panicked").entry(series).or_default() += by;
     }
 
     fn set_gauge(&self, metric: Metric, labels: &[Label], value: u64) {
         let series = self.series(metric, MetricKind::Gauge, labels);
-        self.gauges.lock().expect("no panic").insert(series, value);
+        self.gauges.lock().expect("no thread panicked").insert(series, value);
     }
 
     fn record_duration(&self, metric: Metric, labels: &[Label], duration: Duration) {
         assert!(duration < Duration::from_secs(600), "{duration:?}");
         let series = self.series(metric, MetricKind::Histogram, labels);
-        *self.durations.lock().expect("no panic").entry(series).or_default() += 1;
+        *self.durations.lock().expect("no thread panicked").entry(series).or_default() += 1;
     }
 }
 
@@ -346,7 +346,7 @@ fn every_metric_is_recorded() -> Result<()> {
     kms.run_maintenance()?;
     clock.advance_days(1);
     kms.run_maintenance()?;
-    let seen: Vec<Metric> = totals.seen.lock().expect("no panic").iter().copied().collect();
+    let seen: Vec<Metric> = totals.seen.lock().expect("no thread panicked").iter().copied().collect();
     assert_eq!(seen, Metric::ALL);
     Ok(())
 }

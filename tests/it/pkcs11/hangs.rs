@@ -146,8 +146,8 @@ fn a_token_without_another_session_is_not_asked_for_one_again() {
         thread::sleep(Duration::from_millis(200));
         assert!(!second.is_finished(), "it waits for the session of the first");
         hsm.shim().clear();
-        first.join().expect("no panic").expect("it comes back");
-        second.join().expect("no panic").expect("it gets the session");
+        first.join().expect("no thread panicked").expect("the call returns");
+        second.join().expect("no thread panicked").expect("it gets the session");
         assert_eq!(hsm.shim().calls(Function::OpenSession), opened + 1);
     });
 }
@@ -170,11 +170,11 @@ fn a_doubtful_answer_is_checked_with_a_new_session() {
         }
         encrypt().expect("it has a session of its own");
         hsm.shim().clear();
-        hanging.join().expect("no panic").expect("it comes back");
+        hanging.join().expect("no thread panicked").expect("the call returns");
     });
     let (opened, closed) = sessions();
     for _ in 0..3 {
-        encrypt().expect("it encrypts");
+        encrypt().expect("encryption succeeds");
     }
     assert_eq!(sessions(), (opened, closed));
     hsm.shim().rule(Function::Encrypt, 0, 1, Action::Return(0x05));

@@ -243,9 +243,9 @@ fn a_token_whose_aes_gcm_does_not_authenticate_is_not_used() {
     let calls = || hsm.shim().calls(Function::Decrypt);
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let before = calls();
-    token.decrypt(&key, b"context", &sealed).expect("it opens");
+    token.decrypt(&key, b"context", &sealed).expect("decryption succeeds");
     let of_each = calls() - before;
     // The self-test decrypts a ciphertext, the same one with another tag, and the first one with
     // other associated data. The last call of each decryption writes the plaintext, or here nothing.
@@ -300,7 +300,7 @@ fn the_object_that_tests_for_free_space_does_not_stay() {
     let Some(hsm) = soft_hsm("the_object_that_tests_for_free_space_does_not_stay", &["one"]) else { return };
     let token = token(&hsm, "one");
     let before = {
-        token.connect().expect("it is there");
+        token.connect().expect("the token connects");
         object_files(&hsm)
     };
     aes(&token, 1);
@@ -313,12 +313,12 @@ fn the_object_that_tests_for_free_space_does_not_stay() {
         if round == 1 {
             aes(&token, 3);
             assert_eq!(object_files(&hsm), before + 3);
-            token.destroy_objects(&[3; 32]).expect("it is destroyed");
+            token.destroy_objects(&[3; 32]).expect("the objects are destroyed");
         } else {
-            token.destroy_objects(&[1; 32]).expect("it is destroyed");
+            token.destroy_objects(&[1; 32]).expect("the objects are destroyed");
             assert_eq!(object_files(&hsm), before + 1);
         }
-        token.destroy_objects(&[2; 32]).expect("it is destroyed");
+        token.destroy_objects(&[2; 32]).expect("the objects are destroyed");
     }
     assert_eq!(object_files(&hsm), before);
 }
@@ -340,10 +340,10 @@ fn a_token_is_tested_for_free_space_only_if_it_does_not_report_a_full_disk() {
         hsm.shim().clear();
         assert_eq!(created() - before, (failures + 1).min(3), "{failures}");
         if let Err(error) = &made {
-            assert!(error.to_string().contains("no room for a key"), "{error}");
+            assert!(error.to_string().contains("has no space for a key"), "{error}");
         }
         assert_eq!(made.map_err(|error| error.class()), expected, "{failures}");
-        assert_eq!(token.destroy_objects(&[2; 32]).expect("it answers"), usize::from(expected.is_ok()));
+        assert_eq!(token.destroy_objects(&[2; 32]).expect("the token responds"), usize::from(expected.is_ok()));
     }
     let before = created();
     hsm.shim().rule(Function::CreateObject, 0, u64::MAX, Action::Return(0xE2));
@@ -363,7 +363,7 @@ fn a_key_is_searched_for_once() {
     let keys = [1, 2, 3].map(|id| aes(&token, id));
     let encrypt = || {
         for key in &keys {
-            token.encrypt(key, b"context", b"text").expect("it encrypts");
+            token.encrypt(key, b"context", b"text").expect("encryption succeeds");
         }
     };
     let searches = || hsm.shim().calls(Function::FindObjectsInit);
@@ -372,14 +372,14 @@ fn a_key_is_searched_for_once() {
     assert_eq!(searches(), before, "they were created here");
     let generated = hsm.shim().calls(Function::GenerateKey);
     token.disconnect();
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     assert_eq!(hsm.shim().calls(Function::GenerateKey), generated, "the token is tested once");
     let before = searches();
     encrypt();
     assert_eq!(searches(), before + 3, "the handles of an earlier connection are invalid");
     encrypt();
     assert_eq!(searches(), before + 3);
-    token.verify_key(&keys[0]).expect("it is there");
+    token.verify_key(&keys[0]).expect("the tool succeeds");
     assert_eq!(searches(), before + 4);
     encrypt();
     assert_eq!(searches(), before + 4, "the others are still known");

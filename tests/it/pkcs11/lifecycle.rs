@@ -216,13 +216,13 @@ fn a_token_that_fails_is_left_alone_for_a_while() {
 fn a_key_is_created_and_destroyed_although_the_session_has_died() {
     let Some(hsm) = soft_hsm("a_key_is_created_and_destroyed_although_the_session_has_died", &["one"]) else { return };
     let token = token(&hsm, "one");
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     for code in [0xB3, 0x101, 0x32] {
         hsm.shim().rule_for_all(0, 1, Action::Return(code));
         let key = aes(&token, 1);
-        assert_eq!(token.count_objects(key.id()).expect("it answers"), 1, "{code:#x}");
+        assert_eq!(token.count_objects(key.id()).expect("the token responds"), 1, "{code:#x}");
         hsm.shim().rule_for_all(0, 1, Action::Return(code));
-        assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1, "{code:#x}");
+        assert_eq!(token.destroy_objects(key.id()).expect("the objects are destroyed"), 1, "{code:#x}");
     }
     // A call that fails later is not repeated.
     let generated = hsm.shim().calls(Function::GenerateKey);

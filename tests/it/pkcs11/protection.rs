@@ -213,7 +213,7 @@ fn an_attribute_that_is_not_reported_once_rejects_no_key() {
     let key = aes(&token, 1);
     let reads = || hsm.shim().calls(Function::GetAttributeValue);
     let before = reads();
-    token.adopt_key(key.id(), "a key", TokenKeyKind::Aes256).expect("it is protected");
+    token.adopt_key(key.id(), "a key", TokenKeyKind::Aes256).expect("the key is protected");
     for skip in 0..reads() - before {
         // CKR_ATTRIBUTE_TYPE_INVALID.
         hsm.shim().rule(Function::GetAttributeValue, skip, 1, Action::Return(0x12));

@@ -251,7 +251,7 @@ fn a_change_that_meets_another_one_at_every_try_is_given_up() -> TestResult {
         let restless = Restless { store: Arc::clone(&store), changing, attempts: Arc::clone(&attempts) };
         let kms = Kms::builder().store(restless, RootKey::from_bytes(&[1; 32])).build()?;
         attempts.store(0, Ordering::SeqCst);
-        assert_eq!(kms.disable_key(key).expect_err("it never fits").kind(), ErrorKind::Conflict);
+        assert_eq!(kms.disable_key(key).expect_err("every attempt conflicts").kind(), ErrorKind::Conflict);
         assert_eq!(attempts.load(Ordering::SeqCst), expected);
         assert!(open(&store, 1)?.describe_key(key)?.is_enabled());
     }

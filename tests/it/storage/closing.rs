@@ -134,7 +134,7 @@ fn a_store_that_is_shared_is_closed_for_both_and_threads_end_with_an_error() -> 
         };
         let threads = [scope.spawn(work), scope.spawn(work), scope.spawn(work)];
         first.close()?;
-        Ok::<_, Error>(threads.into_iter().map(|thread| thread.join().expect("no panic")).collect())
+        Ok::<_, Error>(threads.into_iter().map(|thread| thread.join().expect("no thread panicked")).collect())
     })?;
     assert!(errors.iter().all(is_closed), "{errors:?}");
     // What is lost is reported: the second one can no longer write its counts.

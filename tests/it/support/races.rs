@@ -25,7 +25,7 @@ pub(crate) fn race_for_keys(all: &[Kms]) -> Result<Vec<BTreeSet<KeyId>>> {
         let keys_of = &keys_of;
         let threads = all.iter().flat_map(|kms| (0..THREADS_PER_KMS).map(move |_| scope.spawn(move || keys_of(kms))));
         let threads: Vec<_> = threads.collect();
-        threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Result<_>>()
+        threads.into_iter().map(|thread| thread.join().expect("no thread panicked")).collect::<Result<_>>()
     })?;
     Ok((0..NAMES.len()).map(|name| found.iter().map(|keys| keys[name]).collect()).collect())
 }

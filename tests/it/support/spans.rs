@@ -43,7 +43,7 @@ impl Subscriber for Listener {
     }
 
     fn new_span(&self, attributes: &Attributes<'_>) -> Id {
-        let mut spans = self.0.lock().expect("no panic");
+        let mut spans = self.0.lock().expect("no thread panicked");
         let (metadata, parent) = (attributes.metadata(), spans.entered.last().copied());
         let mut seen = Seen { name: metadata.name(), level: metadata.level().to_string(), parent, ..Seen::default() };
         attributes.record(&mut seen);
@@ -52,7 +52,7 @@ impl Subscriber for Listener {
     }
 
     fn record(&self, id: &Id, values: &Record<'_>) {
-        values.record(&mut self.0.lock().expect("no panic").seen[index(id)]);
+        values.record(&mut self.0.lock().expect("no thread panicked").seen[index(id)]);
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -60,15 +60,15 @@ impl Subscriber for Listener {
     fn event(&self, _: &Event<'_>) {}
 
     fn enter(&self, id: &Id) {
-        self.0.lock().expect("no panic").entered.push(index(id));
+        self.0.lock().expect("no thread panicked").entered.push(index(id));
     }
 
     fn exit(&self, id: &Id) {
-        assert_eq!(self.0.lock().expect("no panic").entered.pop(), Some(index(id)), "spans are nested");
+        assert_eq!(self.0.lock().expect("no thread panicked").entered.pop(), Some(index(id)), "spans are nested");
     }
 
     fn try_close(&self, id: Id) -> bool {
-        self.0.lock().expect("no panic").seen[index(&id)].is_closed = true;
+        self.0.lock().expect("no thread panicked").seen[index(&id)].is_closed = true;
         true
     }
 }
@@ -77,7 +77,7 @@ impl Subscriber for Listener {
 pub(crate) fn during(run: impl FnOnce() -> Result<()>) -> Result<Vec<Seen>> {
     let spans = Arc::new(Mutex::new(Spans::default()));
     tracing::subscriber::with_default(Listener(Arc::clone(&spans)), run)?;
-    let spans = spans.lock().expect("no panic");
+    let spans = spans.lock().expect("no thread panicked");
     assert!(spans.entered.is_empty());
     assert!(spans.seen.iter().all(|span| span.is_closed), "{:?}", spans.seen);
     Ok(spans.seen.clone())

@@ -193,7 +193,7 @@ mod tests {
             assert!(waits());
             assert!(started.elapsed() < LONG / 2, "it waited until the timeout");
         };
-        let inside = gate.enter(LONG).expect("it is open");
+        let inside = gate.enter(LONG).expect("the gate is open");
         thread::scope(|scope| {
             scope.spawn(|| {
                 thread::sleep(SHORT);
@@ -203,7 +203,7 @@ mod tests {
         });
         let waiters: [&dyn Fn() -> bool; 2] = [&|| gate.enter(LONG).is_some(), &|| gate.close(LONG).is_some()];
         for waits in waiters {
-            let closed = gate.close(SHORT).expect("nobody is inside");
+            let closed = gate.close(SHORT).expect("no call is inside");
             thread::scope(|scope| {
                 scope.spawn(|| {
                     thread::sleep(SHORT);

@@ -158,7 +158,7 @@ mod tests {
             hsm.shim().clear();
         }
         assert_eq!(hsm.shim().calls(Function::GenerateKey), generated);
-        token.add_mark(STORE, mark(1)).expect("it answers");
+        token.add_mark(STORE, mark(1)).expect("the token responds");
         assert_eq!(token.marks(STORE), Ok(vec![mark(1)]));
     }
 
