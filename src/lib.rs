@@ -7,7 +7,7 @@
 //! - [Encrypt a value](#encrypt-a-value)
 //! - [Encrypt a file](#encrypt-a-file)
 //! - [Keep the keys](#keep-the-keys)
-//! - [Errors](#errors)
+//! - [When something fails](#when-something-fails)
 //! - [Cargo features](#cargo-features)
 //! - [Where to read on](#where-to-read-on)
 //!
@@ -96,7 +96,7 @@
 //! file, sealed under a root key that you store elsewhere: the page [`manual::persistence`] has the
 //! example, and describes which failures and modifications such a store survives.
 //!
-//! # Errors
+//! # When something fails
 //!
 //! Every function returns [`Error`], with an [`ErrorKind`] that corresponds to an exception of AWS KMS
 //! and a text that states what failed, why, and what to do. Errors and `Debug` output contain neither

@@ -154,6 +154,20 @@ pub trait AuditSink: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// - any error, if events may not be on disk
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::audit::{AuditSink, MemoryTrail};
+    ///
+    /// let trail = Arc::new(MemoryTrail::default());
+    /// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    /// kms.close()?; // closes the sink, too
+    /// trail.close()?; // has nothing left to do
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     fn close(&self) -> Result<()> {
         Ok(())
     }

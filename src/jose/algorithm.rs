@@ -53,6 +53,18 @@ string_enum! {
 impl JoseAlgorithm {
     /// Returns the name of a signing algorithm for keys of a kind. Returns `None` if the key does not
     /// have the algorithm, for Ed25519ph, and for Ed25519, which has two names.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::SigningAlgorithm;
+    /// use strongroom::crypto::KeyPairKind;
+    /// use strongroom::jose::JoseAlgorithm;
+    ///
+    /// let algorithm = JoseAlgorithm::of(KeyPairKind::EccP384, SigningAlgorithm::EcdsaSha384);
+    /// assert_eq!(algorithm, Some(JoseAlgorithm::Es384));
+    /// assert_eq!(JoseAlgorithm::of(KeyPairKind::EccP384, SigningAlgorithm::EcdsaSha256), None);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn of(kind: KeyPairKind, algorithm: SigningAlgorithm) -> Option<Self> {
         let names = Self::ALL.iter().copied().filter(|name| name.supports(kind));
         let mut names = names.filter(|name| name.signing_algorithm() == Some(algorithm));
@@ -87,6 +99,17 @@ impl JoseAlgorithm {
     }
 
     /// Returns the encryption algorithm of a KMS key, or `None` for signatures.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::EncryptionAlgorithm;
+    /// use strongroom::jose::JoseAlgorithm;
+    ///
+    /// let encryption = JoseAlgorithm::RsaOaep256.encryption_algorithm();
+    /// assert_eq!(encryption, Some(EncryptionAlgorithm::RsaesOaepSha256));
+    /// assert_eq!(JoseAlgorithm::Es256.encryption_algorithm(), None);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn encryption_algorithm(self) -> Option<EncryptionAlgorithm> {
         match self {
             Self::RsaOaep => Some(EncryptionAlgorithm::RsaesOaepSha1),
@@ -96,6 +119,14 @@ impl JoseAlgorithm {
     }
 
     /// Returns the use of keys with this algorithm.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::jose::{JoseAlgorithm, JwkUse};
+    ///
+    /// assert_eq!(JoseAlgorithm::Es256.key_use(), JwkUse::Signature);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn key_use(self) -> JwkUse {
         match self.encryption_algorithm() {
             Some(_) => JwkUse::Encryption,
@@ -104,6 +135,16 @@ impl JoseAlgorithm {
     }
 
     /// Returns `true` if keys of a kind have this algorithm.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::KeyPairKind;
+    /// use strongroom::jose::JoseAlgorithm;
+    ///
+    /// assert!(JoseAlgorithm::Ps256.supports(KeyPairKind::Rsa2048));
+    /// assert!(!JoseAlgorithm::Ps256.supports(KeyPairKind::EccP256));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn supports(self, kind: KeyPairKind) -> bool {
         match kind {
             KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => matches!(

@@ -24,7 +24,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// # Examples
 /// ```
 /// use strongroom::Kms;
-/// use strongroom::jose::JoseAlgorithm;
+/// use strongroom::jose::{JoseAlgorithm, JwkUse};
 /// use strongroom::key::{KeySpec, KeyUsage};
 /// use strongroom::request::CreateKeyRequest;
 ///
@@ -35,6 +35,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// assert_eq!((jwk.key_type(), jwk.curve()), ("OKP", Some("Ed25519")));
 /// assert_eq!(jwk.kid(), jwk.thumbprint());
 /// assert!(jwk.to_string().starts_with(r#"{"kty":"OKP","crv":"Ed25519","x":""#));
+/// assert_eq!(jwk.key_use(), Some(JwkUse::Signature));
+/// assert_eq!(jwk.clone().with_kid("2026").with_use(JwkUse::Signature).kid(), "2026");
 /// assert!(jwk.with_algorithm(JoseAlgorithm::Es256).is_err());
 /// # Ok::<(), strongroom::Error>(())
 /// ```

@@ -98,6 +98,15 @@ metrics! {
 
 impl Metric {
     /// Returns the unit in UCUM, as OpenTelemetry expects it: `s` for seconds, `1` for a count.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::metrics::Metric;
+    ///
+    /// assert_eq!(Metric::HsmMembers.unit(), "1");
+    /// assert_eq!(Metric::MaintenanceLastSuccess.unit(), "s");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn unit(self) -> &'static str {
         match (self, self.kind()) {
             (Self::MaintenanceLastSuccess, _) | (_, MetricKind::Histogram) => "s",

@@ -390,6 +390,16 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// # Errors
     /// - [`ErrorKind::Store`] if something pending could not be completed. Commits that were
     ///   acknowledged are safe nevertheless, unless the error says otherwise.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::store::{KeyStore, MemoryStore};
+    ///
+    /// let store = MemoryStore::new(&Default::default())?;
+    /// store.close()?;
+    /// store.close()?; // closing it again succeeds
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     fn close(&self) -> Result<()> {
         Ok(())
     }

@@ -48,30 +48,19 @@ const LEVELS: [Level; 21] = [
     level("clock", 100, 0),
     level("secret", 100, 0),
     level("private_file", 100, 0),
-    level("envelope", 28, 25),
-    level("message", 11, 3),
-    level("crypto", 11, 4),
-    level("provider", 14, 15),
-    level("provider/pkcs11", 13, 14),
-    level("seal", 41, 5),
-    level("blob", 50, 0),
+    level("envelope", 85, 0),
+    level("message", 100, 0),
+    level("crypto", 73, 0),
+    level("provider", 85, 0),
+    level("provider/pkcs11", 81, 0),
+    level("seal", 79, 0),
+    level("blob", 100, 0),
     // The crate root, and modules that several areas use.
     level("", 100, 0),
 ];
 
 /// Public modules whose overview or example is still missing. Remove a module once it has both.
-const WITHOUT_OVERVIEW: [&str; 10] = [
-    "blob",
-    "crypto",
-    "envelope",
-    "envelope/conformance",
-    "message",
-    "provider",
-    "provider/conformance",
-    "provider/pkcs11",
-    "seal",
-    "seal/conformance",
-];
+const WITHOUT_OVERVIEW: [&str; 3] = ["envelope/conformance", "provider/conformance", "seal/conformance"];
 
 /// Modules that are no interface: pages of the manual, and hidden entry points for fuzzing.
 const NO_INTERFACE: [&str; 2] = ["manual", "fuzzing"];

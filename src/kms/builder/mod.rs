@@ -318,7 +318,28 @@ impl KmsBuilder {
     /// overdue rotations. See [`Recorder`] for the list. The default is none, which costs nothing.
     ///
     /// # Examples
-    /// [`metrics`](crate::metrics) has an example of a recorder.
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::metrics::{Label, Metric, Recorder};
+    ///
+    /// /// Prints every duration.
+    /// #[derive(Debug)]
+    /// struct Printer;
+    ///
+    /// impl Recorder for Printer {
+    ///     fn increment_counter(&self, _: Metric, _: &[Label], _: u64) {}
+    ///     fn set_gauge(&self, _: Metric, _: &[Label], _: u64) {}
+    ///     fn record_duration(&self, metric: Metric, _: &[Label], duration: Duration) {
+    ///         println!("{} {duration:?}", metric.name());
+    ///     }
+    /// }
+    ///
+    /// let kms = Kms::builder().metrics(Printer).build()?;
+    /// assert!(kms.create_key(Default::default())?.is_enabled());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn metrics(mut self, recorder: impl Recorder + 'static) -> Self {
         self.metrics = Metrics::new(Arc::new(recorder));
         self

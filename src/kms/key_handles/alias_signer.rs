@@ -63,7 +63,7 @@ impl<V: KmsVerifyingKey> KmsAliasSigner<V> {
     /// suitable key.
     ///
     /// # Errors
-    /// Returns the errors of [`KmsSigner::new`].
+    /// - The errors of [`KmsSigner::new`].
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         let key = SigningKey { kms: kms.clone(), key: key.to_key_identifier()? };
         let signer = Self { key, verifying_key: PhantomData };
@@ -77,6 +77,21 @@ impl<V: KmsVerifyingKey> KmsAliasSigner<V> {
     }
 
     /// Returns the signing algorithm.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::SigningAlgorithm;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{Kms, KmsAliasSigner};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// kms.create_key(request.alias("alias/tokens"))?;
+    /// let signer = KmsAliasSigner::<p256::ecdsa::VerifyingKey>::new(&kms, "alias/tokens")?;
+    /// assert_eq!(signer.algorithm(), SigningAlgorithm::EcdsaSha256);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn algorithm(&self) -> SigningAlgorithm {
         V::ALGORITHM
     }
@@ -85,7 +100,7 @@ impl<V: KmsVerifyingKey> KmsAliasSigner<V> {
     /// [`Kms::get_public_key`].
     ///
     /// # Errors
-    /// Returns the errors of [`KmsSigner::new`].
+    /// - The errors of [`KmsSigner::new`].
     pub fn pin(&self) -> Result<KmsSigner<V>> {
         KmsSigner::new(&self.key.kms, &self.key.key)
     }

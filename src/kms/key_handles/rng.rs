@@ -41,6 +41,19 @@ impl KmsRng {
 
     /// Creates a generator that returns bytes from the HSMs of a custom key store, with
     /// [`Kms::generate_random_in`].
+    ///
+    /// # Examples
+    /// ```
+    /// use rand_core::TryRng;
+    /// use strongroom::key::CustomKeyStoreId;
+    /// use strongroom::{Kms, KmsRng};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let missing: CustomKeyStoreId = "cks-1234567890abcdef0".parse()?;
+    /// let mut rng = KmsRng::in_custom_key_store(&kms, missing);
+    /// assert!(rng.try_next_u64().is_err()); // there is no such custom key store
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn in_custom_key_store(kms: &Kms, custom_key_store: CustomKeyStoreId) -> Self {
         Self { kms: kms.clone(), custom_key_store: Some(custom_key_store) }
     }

@@ -25,6 +25,16 @@ pub trait KmsVerifyingKey: DecodePublicKey + Clone + sealed::Sealed {
     type Digest: Digest + signature::digest::Update;
 
     /// Returns `true` if keys of this type have the spec.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::KmsVerifyingKey;
+    /// use strongroom::key::KeySpec;
+    ///
+    /// assert!(p256::ecdsa::VerifyingKey::supports(KeySpec::EccNistP256));
+    /// assert!(!p256::ecdsa::VerifyingKey::supports(KeySpec::EccNistP384));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     fn supports(spec: KeySpec) -> bool;
 }
 
@@ -52,7 +62,7 @@ pub trait KmsSignature<V>: Sized {
     /// Converts the result of [`Kms::sign`](crate::Kms::sign).
     ///
     /// # Errors
-    /// Returns an error if the bytes are not such a signature.
+    /// - [`signature::Error`] if the bytes are not such a signature.
     fn from_kms(signature: &[u8]) -> Result<Self, signature::Error>;
 }
 

@@ -101,7 +101,7 @@ impl<V: KmsVerifyingKey> KmsSigner<V> {
     /// the KMS. For Ed25519, whose algorithm has two names, it has no `alg`.
     ///
     /// # Errors
-    /// Returns the errors of [`GetPublicKeyResponse::to_jwk`].
+    /// - The errors of [`GetPublicKeyResponse::to_jwk`].
     ///
     /// # Examples
     /// ```

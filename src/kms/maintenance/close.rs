@@ -61,6 +61,17 @@ impl Kms {
     }
 
     /// Returns `true` if the KMS was closed with [`Kms::close`], by this or another handle.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert!(!kms.is_closed());
+    /// kms.clone().close()?;
+    /// assert!(kms.is_closed());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn is_closed(&self) -> bool {
         self.core.gate.is_closed()
     }

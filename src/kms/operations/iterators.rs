@@ -62,6 +62,20 @@ impl Kms {
     /// Iterates over the aliases of a key, in the order of their names. Pages of
     /// [`Kms::list_aliases_of_key`] are fetched when they are needed, and nothing is fetched after
     /// an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().alias("alias/invoices"))?;
+    /// kms.create_key(CreateKeyRequest::default().alias("alias/drafts"))?;
+    /// let aliases = kms.aliases_of_key(key.key_id()).collect::<strongroom::Result<Vec<_>>>()?;
+    /// assert_eq!(aliases.len(), 1);
+    /// assert_eq!(aliases[0].alias_name.as_str(), "alias/invoices");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn aliases_of_key(&self, key: impl KeyReference) -> impl Iterator<Item = Result<AliasListEntry>> {
         Entries::new(move |page| self.list_aliases_of_key(&key, page))
     }
@@ -99,12 +113,41 @@ impl Kms {
     /// Iterates over the grants that a principal of the caller's account may retire. Pages of
     /// [`Kms::list_retirable_grants`] are fetched when they are needed, and nothing is fetched after
     /// an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::request::CreateGrantRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let [alice, bob] = ["alice", "bob"].map(|name| Principal::user(AccountId::default(), name));
+    /// let (alice, bob) = (alice?, bob?);
+    /// let terms = GrantTerms::new(bob, [Operation::Encrypt])?.with_retiring_principal(alice.clone());
+    /// kms.create_grant(CreateGrantRequest::new(key, terms))?;
+    /// assert_eq!(kms.retirable_grants(&alice).count(), 1);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn retirable_grants(&self, retiring_principal: &Principal) -> impl Iterator<Item = Result<GrantListEntry>> {
         Entries::new(move |page| self.list_retirable_grants(retiring_principal, page))
     }
 
     /// Iterates over the names of the policies of a key. Pages of [`Kms::list_key_policies`] are
     /// fetched when they are needed, and nothing is fetched after an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let names = kms.key_policies(key).collect::<strongroom::Result<Vec<_>>>()?;
+    /// assert_eq!(names, ["default"]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn key_policies(&self, key: impl KeyReference) -> impl Iterator<Item = Result<String>> {
         Entries::new(move |page| self.list_key_policies(&key, page))
     }
@@ -112,6 +155,20 @@ impl Kms {
     /// Iterates over the versions of a key's material, oldest first. Pages of
     /// [`Kms::list_key_rotations`] are fetched when they are needed, and nothing is fetched after an
     /// error.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::IncludeKeyMaterial;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// for _ in 0..3 {
+    ///     kms.rotate_key_on_demand(key)?;
+    /// }
+    /// assert_eq!(kms.key_rotations(key, IncludeKeyMaterial::RotationsOnly).count(), 3);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn key_rotations(
         &self,
         key: impl KeyReference,
@@ -142,6 +199,15 @@ impl Kms {
     /// Iterates over the custom key stores of the caller's account, in the order of their IDs. Pages
     /// of [`Kms::describe_custom_key_stores`] are fetched when they are needed, and nothing is
     /// fetched after an error.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert_eq!(kms.custom_key_stores().count(), 0);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn custom_key_stores(&self) -> impl Iterator<Item = Result<CustomKeyStoresListEntry>> {
         Entries::new(move |page| self.describe_custom_key_stores(page))
     }

@@ -317,6 +317,19 @@ pub struct ReEncryptResponse {
 impl ReEncryptResponse {
     /// Returns the ID of the key under which the data was encrypted before, which is a part of
     /// `source_key_arn`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::{EncryptRequest, ReEncryptRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let [from, to] = [kms.create_key(Default::default())?.key_id(), kms.create_key(Default::default())?.key_id()];
+    /// let encrypted = kms.encrypt(EncryptRequest::new(from, b"a secret"))?;
+    /// let moved = kms.re_encrypt(ReEncryptRequest::new(&encrypted.ciphertext_blob, to))?;
+    /// assert_eq!((moved.source_key_id(), moved.key_id()), (from, to));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn source_key_id(&self) -> KeyId {
         self.source_key_arn.key_id()
     }

@@ -59,6 +59,24 @@ impl<'a, K: KeyReference> SignRequest<'a, K> {
     }
 
     /// Specifies the format of an ECDSA signature. Defaults to DER.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::algorithm::{SignatureFormat, SigningAlgorithm};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, SignRequest, VerifyRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let request = SignRequest::new(key, SigningAlgorithm::EcdsaSha256, b"a message");
+    /// let signature = kms.sign(request.signature_format(SignatureFormat::P1363))?.signature;
+    /// assert_eq!(signature.len(), 64);
+    /// let request = VerifyRequest::new(key, SigningAlgorithm::EcdsaSha256, b"a message", &signature);
+    /// kms.verify(request.signature_format(SignatureFormat::P1363))?;
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn signature_format(mut self, format: SignatureFormat) -> Self {
         self.signature_format = format;
@@ -141,6 +159,8 @@ impl<'a, K: KeyReference> VerifyRequest<'a, K> {
     }
 
     /// Specifies the format of an ECDSA signature. Defaults to DER.
+    ///
+    /// [`SignRequest::signature_format`] has an example.
     #[must_use]
     pub const fn signature_format(mut self, format: SignatureFormat) -> Self {
         self.signature_format = format;

@@ -32,7 +32,7 @@ pub(in crate::kms) fn commit_with_retry<T, E>(
 /// changes.
 ///
 /// # Errors
-/// Returns the errors of the attempt.
+/// - The errors of the attempt.
 pub(in crate::kms) fn commit_with_counted_retry<T, E>(
     metrics: &Metrics,
     exhausted: impl FnOnce() -> Result<T, E>,
