@@ -63,9 +63,11 @@ pub struct KmsContextKeyring {
     choice: Choice,
 }
 
+type ChooseKey = dyn Fn(&EncryptionContext) -> Result<KeyIdentifier> + Send + Sync;
+
 #[derive(Clone)]
 enum Choice {
-    Function(Arc<dyn Fn(&EncryptionContext) -> Result<KeyIdentifier> + Send + Sync>),
+    Function(Arc<ChooseKey>),
     /// The alias that consists of the prefix and the value of a context pair.
     Alias {
         name: String,

@@ -94,9 +94,8 @@ impl MultiKeyring {
 
     /// Adds several keyrings, like [`MultiKeyring::with_child`].
     #[must_use]
-    pub fn with_children<K: Keyring + 'static>(mut self, children: impl IntoIterator<Item = K>) -> Self {
-        self.children.extend(children.into_iter().map(|child| Arc::new(child) as Arc<dyn Keyring>));
-        self
+    pub fn with_children<K: Keyring + 'static>(self, children: impl IntoIterator<Item = K>) -> Self {
+        children.into_iter().fold(self, Self::with_child)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Messages over Tokio's asynchronous input and output.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::decryptor::EnvelopeDecryptor;
 use super::encryptor::EnvelopeEncryptor;
-use super::error::{as_io, failed_before};
+use super::error::{as_io, cannot_read, cannot_write, failed_before};
 use super::offload::{Offload, spawn_blocking_or_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, Sealer};
@@ -32,7 +33,7 @@ const BIG: usize = 64 << 10;
 /// Buffers up to 256 KiB of plaintext, in addition to the buffers of an
 /// [`EnvelopeWriter`](super::EnvelopeWriter). Work on 64 KiB or more runs on a blocking thread.
 /// Calls can be cancelled and repeated. After an error, the message is lost and every further call
-/// fails.
+/// fails. Errors contain an [`Error`], as those of an `EnvelopeWriter`.
 ///
 /// # Examples
 /// ```
@@ -99,9 +100,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
             Ok::<_, Error>((encryptor, header))
         })
         .await??;
-        inner.write_all(&header).await.map_err(|error| {
-            Error::new(ErrorKind::Io, format!("cannot write the message: {error}")).with_source(error)
-        })?;
+        inner.write_all(&header).await.map_err(cannot_write)?;
         let sealing = Sealing { encryptor: Some(encryptor), plaintext: Zeroizing::default(), message: Vec::new() };
         Ok(Self { inner, sealing: Offload::new(sealing), written: 0 })
     }
@@ -141,12 +140,14 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut Sealing>> {
         let sealing = match ready!(self.sealing.poll(cx)) {
             Ok(sealing) => sealing,
-            Err(error) => return Poll::Ready(Err(io::Error::other(error))),
+            Err(error) => return Poll::Ready(Err(as_io(error))),
         };
         while self.written < sealing.message.len() {
-            match ready!(Pin::new(&mut self.inner).poll_write(cx, &sealing.message[self.written..]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written += written,
+            let written = ready!(Pin::new(&mut self.inner).poll_write(cx, &sealing.message[self.written..]));
+            match written.and_then(|length| if length == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(length) })
+            {
+                Ok(length) => self.written += length,
+                Err(error) => return Poll::Ready(Err(as_io(cannot_write(error)))),
             }
         }
         sealing.message.clear();
@@ -167,7 +168,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
     fn poll_take_in(&mut self, cx: &mut Context<'_>, plaintext: &[u8]) -> Poll<io::Result<usize>> {
         let sealing = ready!(self.poll_drain(cx))?;
         if sealing.encryptor.is_none() {
-            return Poll::Ready(Err(io::Error::other(finished_before())));
+            return Poll::Ready(Err(as_io(finished_before())));
         }
         if sealing.plaintext.capacity() == 0 {
             sealing.plaintext.reserve_exact(CHUNK);
@@ -186,7 +187,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
             self.sealing.start(true, Sealing::finish);
             ready!(self.poll_drain(cx))?;
         }
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        Pin::new(&mut self.inner).poll_shutdown(cx).map_err(|error| as_io(cannot_write(error)))
     }
 
     /// The message cannot continue after any failure, because the inner writer may have lost a part
@@ -209,7 +210,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncEnvelopeWriter<W> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = match this.poll_seal(cx) {
-            Poll::Ready(Ok(())) => Pin::new(&mut this.inner).poll_flush(cx),
+            Poll::Ready(Ok(())) => Pin::new(&mut this.inner).poll_flush(cx).map_err(|error| as_io(cannot_write(error))),
             polled => polled,
         };
         this.give_up_on_error(polled)
@@ -233,8 +234,9 @@ impl<W> fmt::Debug for AsyncEnvelopeWriter<W> {
 /// **a caller who reads to the end without an error has the complete plaintext**.
 ///
 /// Created by [`Envelope::async_reader`](crate::Envelope::async_reader). Work on 64 KiB or more
-/// runs on a blocking thread. Calls can be cancelled and repeated. Errors of the message are final;
-/// errors of the inner reader are passed through.
+/// runs on a blocking thread. Calls can be cancelled and repeated. Errors are those of an
+/// `EnvelopeReader`: each contains an [`Error`], errors of the message are final, and reading can
+/// continue after an error of the inner reader.
 ///
 /// # Examples
 /// ```
@@ -272,6 +274,11 @@ struct Opening {
 }
 
 impl Opening {
+    /// Returns the plaintext that was not returned to the caller yet.
+    fn left(&self) -> &[u8] {
+        &self.plaintext[self.handed_out..]
+    }
+
     fn open(&mut self) -> Result<()> {
         let decryptor = self.decryptor.as_mut().ok_or_else(finished_before)?;
         let received = std::mem::take(&mut self.received);
@@ -291,9 +298,7 @@ impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
             if let Some(header) = decryptor.header() {
                 break header.clone();
             }
-            let received = inner.read(&mut message).await.map_err(|error| {
-                Error::new(ErrorKind::Io, format!("cannot read the message: {error}")).with_source(error)
-            })?;
+            let received = inner.read(&mut message).await.map_err(cannot_read)?;
             if received == 0 {
                 decryptor.finish(&mut plaintext)?;
                 return Err(failed_before());
@@ -314,21 +319,54 @@ impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
     pub const fn header(&self) -> &Header {
         &self.header
     }
-}
 
-impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, output: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
+    /// Reads and verifies the rest of the message, discards its plaintext, and returns the header,
+    /// like [`EnvelopeReader::finish`](super::EnvelopeReader::finish).
+    ///
+    /// # Errors
+    /// - The errors of [`EnvelopeReader::finish`](super::EnvelopeReader::finish).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    /// use tokio::io::AsyncReadExt;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::from([("tenant", "42")]))?;
+    /// let mut reader = envelope.async_reader(&message[..], &EncryptionContext::new()).await?;
+    /// let mut start = [0; 6];
+    /// reader.read_exact(&mut start).await?;
+    /// let header = reader.finish().await?;
+    /// assert_eq!((&start, header.context().get("tenant")), (b"attack", Some("42")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn finish(mut self) -> Result<Header> {
+        poll_fn(|cx| self.poll_discard(cx)).await?;
+        Ok(self.header)
+    }
+
+    /// Discards plaintext until the end of the message.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
         loop {
-            let opening = match ready!(this.opening.poll(cx)) {
-                Ok(opening) => opening,
-                Err(error) => return Poll::Ready(Err(as_io(error))),
-            };
-            let left = &opening.plaintext[opening.handed_out..];
-            if !left.is_empty() || output.remaining() == 0 {
-                let length = left.len().min(output.remaining());
-                output.put_slice(&left[..length]);
-                opening.handed_out += length;
+            ready!(self.poll_fill(cx))?;
+            let opening = ready!(self.opening.poll(cx))?;
+            if opening.left().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            opening.handed_out = opening.plaintext.len();
+        }
+    }
+
+    /// Decrypts until there is plaintext that was not returned yet, or until the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        loop {
+            let opening = ready!(self.opening.poll(cx))?;
+            if !opening.left().is_empty() {
                 return Poll::Ready(Ok(()));
             }
             opening.plaintext.clear();
@@ -341,7 +379,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
                 opening.message.resize(step.min(2 * opening.received), 0);
             }
             let mut input = ReadBuf::new(&mut opening.message[opening.received..]);
-            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut input))?;
+            ready!(Pin::new(&mut self.inner).poll_read(cx, &mut input)).map_err(cannot_read)?;
             let is_end = input.filled().is_empty();
             opening.received += input.filled().len();
             if !is_end && opening.received < step {
@@ -353,8 +391,23 @@ impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
             if opens {
                 make_room(&mut opening.plaintext, waiting);
             }
-            this.opening.start(is_big, if is_end { Opening::finish } else { Opening::open });
+            self.opening.start(is_big, if is_end { Opening::finish } else { Opening::open });
         }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, output: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if output.remaining() > 0 {
+            ready!(this.poll_fill(cx)).map_err(as_io)?;
+        }
+        let opening = ready!(this.opening.poll(cx)).map_err(as_io)?;
+        let left = opening.left();
+        let length = left.len().min(output.remaining());
+        output.put_slice(&left[..length]);
+        opening.handed_out += length;
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use super::error::failed_before;
 use crate::context::EncryptionContext;
 use crate::envelope::policy::ReleaseMode;
@@ -225,11 +227,12 @@ impl EnvelopeDecryptor {
             };
             if frame.is_last() {
                 let whole = frame.encoded_length();
-                return if rest.len() > whole {
-                    Err(MessageError::TrailingData.into())
-                } else {
-                    Ok(Progress { consumed, needed: whole + 1 })
-                };
+                if rest.len() <= whole {
+                    return Ok(Progress { consumed, needed: whole + 1 });
+                }
+                // Like the other readers: a frame with an altered length is not authentic.
+                opener.open(&frame, &mut Zeroizing::new(vec![0; frame.plaintext_length()]))?;
+                return Err(MessageError::TrailingData.into());
             }
             let start = plaintext.len();
             plaintext.resize(start + frame.plaintext_length(), 0);

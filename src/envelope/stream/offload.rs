@@ -43,7 +43,7 @@ impl<T: Send + 'static> Offload<T> {
         };
     }
 
-    /// Polls for completion. The original error is returned once; later calls return a generic error.
+    /// Polls for completion. After a task has failed, every call returns its error.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<&mut T>> {
         if let Self::Running(work) = self {
             *self = match ready!(Future::poll(Pin::new(work), cx)) {
@@ -54,7 +54,7 @@ impl<T: Send + 'static> Offload<T> {
         }
         Poll::Ready(match self {
             Self::Idle(value) => Ok(value),
-            Self::Failed(error) => Err(error.take().unwrap_or_else(failed_before)),
+            Self::Failed(error) => Err(error.clone().unwrap_or_else(failed_before)),
             Self::Running(_) => Err(failed_before()),
         })
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zeroize::Zeroizing;
 
-use super::error::as_io;
+use super::error::{as_io, cannot_read};
 use crate::envelope::policy::ReleaseMode;
 use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,8 +24,8 @@ const FIRST_READ: usize = 8 * 1024;
 /// [`Envelope::reader`](crate::Envelope::reader) detect it.
 ///
 /// Created by [`Envelope::random_access_reader`](crate::Envelope::random_access_reader). Buffers
-/// one frame. Errors are [`io::Error`]s that contain an [`Error`], with the kinds of an
-/// [`EnvelopeReader`](super::EnvelopeReader) or, if `inner` failed, with the kind of its error.
+/// one frame. Errors are [`io::Error`]s that contain an [`Error`] ([`Error::from_io`]), with the kinds
+/// of an [`EnvelopeReader`](super::EnvelopeReader) or, if `inner` failed, with the kind of its error.
 /// After an error, the position is unchanged, and reading can continue.
 ///
 /// # Examples
@@ -159,7 +159,7 @@ impl<R> Seek for RandomAccessReader<R> {
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
         };
         let text = "cannot seek to a position before the start of the plaintext";
-        self.position = place.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+        self.position = place.ok_or_else(|| as_io(Error::new(ErrorKind::Validation, text)))?;
         Ok(self.position)
     }
 }
@@ -186,8 +186,4 @@ fn read_header(inner: &mut impl Read, limits: &Limits) -> Result<Header> {
             parsed => return Ok(parsed?),
         }
     }
-}
-
-fn cannot_read(error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("cannot read the message: {error}")).with_source(error)
 }

@@ -5,10 +5,10 @@ use std::io;
 
 use zeroize::{Zeroize, Zeroizing};
 
-use super::error::as_io;
+use super::error::{as_io, cannot_read};
 use crate::envelope::policy::ReleaseMode;
 use crate::envelope::start::{KnownContext, Starter};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener, prepare_secret};
 
 /// The size of the first read and the minimum size of a read. It covers more than the header of
@@ -25,10 +25,12 @@ const FIRST_READ: usize = 8 * 1024;
 /// reads to the end without an error has therefore read the complete plaintext.** If an error
 /// occurs, discard everything read so far, or treat it as incomplete.
 ///
-/// Errors of the message are [`io::Error`]s that contain an [`Error`]. Their kind is
-/// [`io::ErrorKind::UnexpectedEof`] if the message is truncated, and [`io::ErrorKind::InvalidData`]
-/// otherwise. They are final. Errors of the inner reader are passed through, and reading can
-/// continue after them.
+/// A caller who stops earlier calls [`finish`](EnvelopeReader::finish) to verify the rest.
+///
+/// Every [`io::Error`] contains an [`Error`], which [`Error::from_io`] returns. For errors of the
+/// message, the kind is [`io::ErrorKind::UnexpectedEof`] if the message is truncated, and
+/// [`io::ErrorKind::InvalidData`] otherwise. They are final. Errors of the inner reader keep their
+/// kind and are sources of the [`Error`]. Reading can continue after them.
 ///
 /// # Examples
 /// ```
@@ -142,6 +144,48 @@ impl<R: io::Read> EnvelopeReader<R> {
     }
 }
 
+impl<R: io::Read> EnvelopeReader<R> {
+    /// Reads and verifies the rest of the message, discards its plaintext, and returns the header.
+    ///
+    /// Everything that was read before is authentic, but only the end of the message shows that it
+    /// is complete, and only the end contains the signature of a signed message. If this call
+    /// succeeds, the plaintext that was read is the start of the plaintext that the sender wrote,
+    /// and no part of the message is missing or altered.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the rest of the message is
+    ///   malformed, altered, truncated, or followed by other bytes, or if an earlier read has
+    ///   reported this. Discard everything read so far.
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the inner reader fails. The message is not
+    ///   verified then.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::{BufRead, BufReader};
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let message = envelope.encrypt(b"title\nbody\n", &EncryptionContext::new())?;
+    ///
+    /// let mut lines = BufReader::new(envelope.reader(&message[..], &EncryptionContext::new())?);
+    /// let mut title = String::new();
+    /// lines.read_line(&mut title)?;
+    /// let header = lines.into_inner().finish()?;
+    /// assert_eq!((title.as_str(), header.context().len()), ("title\n", 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn finish(mut self) -> Result<Header> {
+        if let Some(error) = self.failed.take() {
+            return Err(error.into());
+        }
+        while !self.opener.is_done() {
+            self.open_next(&mut [])?;
+        }
+        Ok(self.header)
+    }
+}
+
 impl<R> EnvelopeReader<R> {
     /// Returns the authenticated header: the complete context, the suite, and the wrapped data
     /// keys.
@@ -169,7 +213,7 @@ impl<R: io::Read> io::Read for EnvelopeReader<R> {
             length = match self.open_next(output) {
                 Ok(0) => self.hand_out(output),
                 Ok(opened) => opened,
-                Err(ReadError::Io(error)) => return Err(error),
+                Err(ReadError::Io(error)) => return Err(as_io(cannot_read(error))),
                 Err(ReadError::Message(error)) => {
                     self.failed = Some(error.clone());
                     self.plaintext.zeroize();
@@ -271,9 +315,7 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Message(error) => error.into(),
-            ReadError::Io(error) => {
-                Self::new(ErrorKind::Io, format!("cannot read the message: {error}")).with_source(error)
-            }
+            ReadError::Io(error) => cannot_read(error),
         }
     }
 }

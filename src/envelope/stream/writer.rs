@@ -3,8 +3,8 @@
 use std::fmt;
 use std::io;
 
-use super::error::failed_before;
-use crate::error::{Error, ErrorKind, Result};
+use super::error::{as_io, cannot_write, failed_before};
+use crate::error::Result;
 use crate::message::Sealer;
 
 /// Encrypts what is written to it and passes the message on. Buffers one frame, or with several
@@ -13,7 +13,9 @@ use crate::message::Sealer;
 /// The message must be completed with [`finish`](EnvelopeWriter::finish). A writer that is dropped
 /// without it leaves a truncated message, which every reader rejects. Nothing is written on drop,
 /// so that a failure midway cannot look like a complete message. After an error, the message is
-/// lost and every further call fails.
+/// lost and every further call fails. Every [`io::Error`] contains an
+/// [`Error`](crate::Error), which [`Error::from_io`](crate::Error::from_io) returns. Errors of the
+/// inner writer keep their kind.
 ///
 /// [`flush`](io::Write::flush) passes on all full frames. The rest waits for more plaintext or the
 /// end.
@@ -50,7 +52,7 @@ impl<W: io::Write> EnvelopeWriter<W> {
     /// Writes the final frame, flushes, and returns the inner writer.
     ///
     /// # Errors
-    /// - [`ErrorKind::Io`] if writing fails, or if an earlier call failed.
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if writing fails, or if an earlier call failed.
     ///
     /// # Examples
     /// ```
@@ -81,19 +83,22 @@ impl<W: io::Write> io::Write for EnvelopeWriter<W> {
     fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
         // The sealer is put back only on success, because the message cannot continue after any
         // failure.
-        let mut sealer = self.sealer.take().ok_or_else(|| io::Error::other(failed_before()))?;
+        let mut sealer = self.sealer.take().ok_or_else(|| as_io(failed_before()))?;
         let output = room(&mut self.output, sealer.update_length(plaintext.len()));
-        let sealed = sealer.update(plaintext, output).map_err(|error| io::Error::other(Error::from(error)))?;
-        self.inner.write_all(output)?;
+        let sealed = sealer.update(plaintext, output).map_err(|error| as_io(error.into()))?;
+        self.inner.write_all(output).map_err(|error| as_io(cannot_write(error)))?;
         self.sealer = Some(sealer);
         Ok(sealed.consumed)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         if self.sealer.is_none() {
-            return Err(io::Error::other(failed_before()));
+            return Err(as_io(failed_before()));
         }
-        self.inner.flush().inspect_err(|_| self.sealer = None)
+        self.inner.flush().map_err(|error| {
+            self.sealer = None;
+            as_io(cannot_write(error))
+        })
     }
 }
 
@@ -104,10 +109,6 @@ fn room(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
         buffer.resize(length, 0);
     }
     &mut buffer[..length]
-}
-
-fn cannot_write(error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("cannot write the message: {error}")).with_source(error)
 }
 
 impl<W> fmt::Debug for EnvelopeWriter<W> {
