@@ -359,7 +359,7 @@ fn a_root_key_that_is_removed_while_it_is_looked_for_is_not_found() {
     });
     let error = found.expect_err("it is gone");
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
-    assert!(error.to_string().contains("change while they are looked at"), "{error}");
+    assert!(error.to_string().contains("changed while they were being read"), "{error}");
     assert_eq!(world.all_keys_of(0), 0);
 }
 
@@ -531,7 +531,7 @@ fn a_token_that_refuses_a_new_key_is_not_taken_for_another_process() {
         let error = refused.expect_err("a token refuses it");
         assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{code:#x}: {error}");
         let text = error.to_string();
-        assert!(text.contains("answers CKR_") && !text.contains("another process"), "{code:#x}: {text}");
+        assert!(text.contains("returned CKR_") && !text.contains("another process"), "{code:#x}: {text}");
     };
     for code in [DEVICE_REMOVED, TOKEN_WRITE_PROTECTED] {
         for member in 0..2 {

@@ -241,7 +241,7 @@ fn a_key_comes_in_only_where_its_provider_is_configured_with_its_origin() -> Res
     for there in [Kms::in_memory()?, in_hsm] {
         let found = reason(there.import_keys(&file, &identity()));
         let ExportError::Malformed { reason } = &found else { panic!("{found:?}") };
-        assert!(reason.starts_with("material of a provider that is not configured here, of arn:"), "{reason}");
+        assert!(reason.contains("has material of a provider that is not configured here"), "{reason}");
         assert_eq!(there.describe_key(key).expect_err("it is not there").kind(), ErrorKind::NotFound);
     }
     let there = Kms::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;

@@ -254,7 +254,7 @@ fn a_token_whose_aes_gcm_does_not_authenticate_is_not_used() {
         let tested = Token::new(&module(&hsm), config("one"), pin());
         let error = tested.connect().expect_err("it is not AES-GCM");
         assert_eq!(error.class(), ErrorClass::Fatal, "{decryption}: {error}");
-        assert!(error.to_string().contains("fails the self-test of CKM_AES_GCM"), "{decryption}: {error}");
+        assert!(error.to_string().contains("failed the self-test of CKM_AES_GCM"), "{decryption}: {error}");
         hsm.shim().clear();
         tested.connect().expect("it is AES-GCM");
     }
