@@ -340,12 +340,12 @@ macro_rules! kinds {
             }
 
             /// Returns the name of the variant.
-            const fn name(self) -> &'static str {
+            pub(crate) const fn name(self) -> &'static str {
                 match self { $(Self::$kind => stringify!($kind),)* }
             }
 
             #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$kind,)*];
+            pub(crate) const ALL: &[Self] = &[$(Self::$kind,)*];
         }
     };
 }

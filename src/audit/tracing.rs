@@ -23,7 +23,7 @@ const TARGET: &str = "strongroom::audit";
 ///
 /// Further fields are `action`, `principal`, `keys` (key IDs separated by spaces), and `event`, the
 /// [JSON](super::to_json) of the event. After a failure or a refusal, `kind` contains the
-/// [`ErrorKind`](crate::ErrorKind). An intent and the outcome of the same change have the same
+/// [`ErrorKind`]. An intent and the outcome of the same change have the same
 /// `change` in their JSON.
 ///
 /// A subscriber may drop events, so this trail proves nothing. Where the trail matters, use a

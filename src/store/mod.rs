@@ -397,7 +397,7 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     ///
     /// let store = MemoryStore::new(&Default::default())?;
     /// store.close()?;
-    /// store.close()?; // closing it again succeeds
+    /// assert!(store.close().is_ok()); // closing it again succeeds
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     fn close(&self) -> Result<()> {

@@ -50,7 +50,7 @@ const LEVELS: [Level; 21] = [
     level("private_file", 100, 0),
     level("envelope", 85, 0),
     level("message", 100, 0),
-    level("crypto", 73, 0),
+    level("crypto", 72, 0),
     level("provider", 85, 0),
     level("provider/pkcs11", 81, 0),
     level("seal", 79, 0),

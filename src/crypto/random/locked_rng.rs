@@ -15,7 +15,7 @@ use crate::fork_guard::ForkGuard;
 const STUCK: usize = 16;
 
 /// A generator of `rand_core` 0.10 as the randomness part of a backend.
-/// [`CryptoBackend::with_rng`](super::CryptoBackend::with_rng) creates one and installs it.
+/// [`CryptoBackend::with_rng`](crate::crypto::CryptoBackend::with_rng) creates one and installs it.
 ///
 /// Threads share the generator through a lock. The generator is never used again after it panics.
 ///

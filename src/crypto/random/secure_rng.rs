@@ -6,7 +6,7 @@ use super::SecureRandom;
 use crate::crypto::CryptoError;
 
 /// A generator of a backend as a generator of `rand_core` 0.10, for other crates that generate keys
-/// or nonces. Returned by [`CryptoBackend::rng`](super::CryptoBackend::rng).
+/// or nonces. Returned by [`CryptoBackend::rng`](crate::crypto::CryptoBackend::rng).
 ///
 /// It implements the fallible traits, because a generator can fail. For code that requires
 /// `CryptoRng`, wrap it in `rand_core::UnwrapErr`, which panics if the generator fails.

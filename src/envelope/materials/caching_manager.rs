@@ -389,7 +389,7 @@ impl CachingMaterialsManagerBuilder {
     }
 
     /// Sets the recorder of hits, misses and bypasses of the cache by this manager: see
-    /// [`Recorder`](crate::metrics::Recorder). Default: none.
+    /// [`Recorder`]. Default: none.
     pub fn metrics(mut self, recorder: impl Recorder + 'static) -> Self {
         self.metrics = Metrics::new(Arc::new(recorder));
         self

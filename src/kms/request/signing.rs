@@ -160,7 +160,21 @@ impl<'a, K: KeyReference> VerifyRequest<'a, K> {
 
     /// Specifies the format of an ECDSA signature. Defaults to DER.
     ///
-    /// [`SignRequest::signature_format`] has an example.
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::{SignatureFormat, SigningAlgorithm};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, VerifyRequest};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let request = VerifyRequest::new(key, SigningAlgorithm::EcdsaSha256, b"a message", &[7; 64]);
+    /// let refused = kms.verify(request.signature_format(SignatureFormat::P1363)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidSignature);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn signature_format(mut self, format: SignatureFormat) -> Self {
         self.signature_format = format;

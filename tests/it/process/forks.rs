@@ -11,6 +11,8 @@ use strongroom::store::{KeyStore, MemoryStore, RecordId, RecordKind, Scan, Sqlit
 use strongroom::{Error, ErrorKind, Kms};
 use strongroom_pkcs11_faults::in_child;
 
+use crate::support::child_process::is_alone;
+
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 fn root() -> RootKey {
@@ -23,6 +25,9 @@ fn is_forked(error: &Error) -> bool {
 
 #[test]
 fn a_file_that_the_parent_opened_is_refused_and_can_be_opened_by_the_child() -> TestResult {
+    if !is_alone("process::forks::a_file_that_the_parent_opened_is_refused_and_can_be_opened_by_the_child")? {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("keys");
     let kms = Kms::builder().store(SqliteStore::open(&path, &CryptoBackend::default())?, root()).build()?;
@@ -47,6 +52,9 @@ fn a_file_that_the_parent_opened_is_refused_and_can_be_opened_by_the_child() -> 
 
 #[test]
 fn every_path_to_the_file_is_refused_in_a_child() -> TestResult {
+    if !is_alone("process::forks::every_path_to_the_file_is_refused_in_a_child")? {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("keys");
     let store = SqliteStore::open(&path, &CryptoBackend::default())?;
@@ -82,6 +90,9 @@ fn every_path_to_the_file_is_refused_in_a_child() -> TestResult {
 
 #[test]
 fn a_child_does_not_repeat_the_random_bytes_of_its_parent() -> TestResult {
+    if !is_alone("process::forks::a_child_does_not_repeat_the_random_bytes_of_its_parent")? {
+        return Ok(());
+    }
     let rng = CryptoBackend::default().rng();
     let (own, shared) = (LockedRng::new(rng), LockedRng::assume_fork_safe(rng));
     let kms = Kms::builder().backend(CryptoBackend::default().with_rng(rng)).build()?;
@@ -101,6 +112,9 @@ fn a_child_does_not_repeat_the_random_bytes_of_its_parent() -> TestResult {
 
 #[test]
 fn a_child_does_not_write_into_the_audit_chain_of_its_parent() -> TestResult {
+    if !is_alone("process::forks::a_child_does_not_write_into_the_audit_chain_of_its_parent")? {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()?;
     let trail = FileTrail::new(folder.path());
     let kms = Kms::builder().store(MemoryStore::new(&CryptoBackend::default())?, root()).audit(trail).build()?;

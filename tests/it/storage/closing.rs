@@ -12,6 +12,7 @@ use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, RecordId, RecordKind, Scan, SqliteStore, StoreError};
 use strongroom::{Error, ErrorKind, Kms};
 
+use crate::support::child_process::is_alone;
 use crate::support::kms::kind;
 use crate::support::races::{NAMES, race_for_keys};
 
@@ -166,6 +167,9 @@ fn a_truncated_log_is_reported_and_not_copied() -> TestResult {
 #[cfg(unix)]
 #[test]
 fn a_child_of_fork_cannot_close_the_store_of_its_parent() -> TestResult {
+    if !is_alone("storage::closing::a_child_of_fork_cannot_close_the_store_of_its_parent")? {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("keys");
     let kms = Kms::open(&path, root())?;

@@ -24,6 +24,23 @@ pub(crate) fn child(name: &str, path: &Path) -> std::io::Result<Command> {
     Ok(command)
 }
 
+/// Returns `true` in a process that runs only the test `name`. Otherwise starts such a process,
+/// requires it to succeed, and returns `false`.
+///
+/// For tests that fork. The child of a fork is a copy of one thread, and a lock that another thread
+/// holds stays locked in it: for example SQLite's lock for memory, while another test uses SQLite.
+pub(crate) fn is_alone(name: &str) -> std::io::Result<bool> {
+    const ALONE: &str = "STRONGROOM_TEST_ALONE";
+    if env::var_os(ALONE).is_some_and(|running| running == name) {
+        return Ok(true);
+    }
+    let arguments = [name, "--exact", "--nocapture", "--test-threads=1"];
+    let output = Command::new(this_program()?).args(arguments).env(ALONE, name).output()?;
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success() && text.contains("1 passed"), "{name} failed in a process of its own:\n{text}");
+    Ok(false)
+}
+
 /// Returns the path of this program. On Linux, the path remains valid when a build replaces the
 /// file.
 fn this_program() -> std::io::Result<PathBuf> {
