@@ -173,7 +173,7 @@ impl World {
     }
 
     fn id(&self, key: u8) -> KeyId {
-        self.arn(key).id()
+        self.arn(key).key_id()
     }
 
     /// Returns a key by any of its names, and the number of the key that it refers to.
@@ -346,7 +346,7 @@ impl World {
 
         let aliases = self.kms.list_aliases(PageRequest::default().limit(100))?.entries;
         let aliases = aliases.iter().map(|entry| (entry.alias_name.to_string(), entry.target_key_id));
-        let expected = self.model.aliases.iter().map(|(alias, key)| (alias_name(*alias), self.arns[*key].id()));
+        let expected = self.model.aliases.iter().map(|(alias, key)| (alias_name(*alias), self.arns[*key].key_id()));
         assert_eq!(sorted(aliases), sorted(expected));
         Ok(())
     }
