@@ -106,7 +106,7 @@
 //!
 //! | feature | default | adds |
 //! |---|---|---|
-//! | `aws-lc-rs` | yes | AES-GCM in assembly, about three times as fast; needs a C compiler |
+//! | `aws-lc-rs` | yes | AES-GCM in assembly, three to five times as fast; needs a C compiler |
 //! | `sqlite` | yes | the durable store, with SQLite built in; needs a C compiler |
 //! | `tokio` | no | messages through `AsyncRead` and `AsyncWrite` |
 //! | `tracing` | no | the audit trail as events, and operations as spans, of the `tracing` crate |
