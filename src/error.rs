@@ -237,6 +237,15 @@ impl From<Error> for io::Error {
 }
 
 impl ErrorKind {
+    /// Returns the `errorCode` of the audit trail: the name of the AWS KMS exception, or the name of
+    /// the variant if there is none.
+    pub(crate) const fn code(self) -> &'static str {
+        match self.exception_name() {
+            Some(name) => name,
+            None => self.name(),
+        }
+    }
+
     /// Returns the kind of an I/O error that corresponds best.
     const fn as_io(self) -> io::ErrorKind {
         match self {
@@ -291,7 +300,7 @@ impl fmt::Display for ErrorKind {
     /// `DisabledException`, `Integrity`. This is the `errorCode` of the event in the audit trail.
     /// The text is stable across releases.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.exception_name().unwrap_or(self.name()))
+        f.pad(self.code())
     }
 }
 
@@ -340,7 +349,7 @@ macro_rules! kinds {
             }
 
             /// Returns the name of the variant.
-            pub(crate) const fn name(self) -> &'static str {
+            const fn name(self) -> &'static str {
                 match self { $(Self::$kind => stringify!($kind),)* }
             }
 

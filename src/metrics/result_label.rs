@@ -1,6 +1,6 @@
 //! Values of the label `result`.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 
 /// The operation or step succeeded.
 pub(crate) const SUCCESS: &str = "success";
@@ -12,17 +12,14 @@ pub(crate) const FAILURE: &str = "failure";
 pub(crate) fn result_label<T>(result: &Result<T, Error>) -> &'static str {
     match result {
         Ok(_) => SUCCESS,
-        Err(error) => error_label(error.kind()),
+        Err(error) => error.kind().code(),
     }
-}
-
-fn error_label(kind: ErrorKind) -> &'static str {
-    kind.exception_name().unwrap_or(kind.name())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn the_label_is_the_error_code_of_the_audit_trail() {
