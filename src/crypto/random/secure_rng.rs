@@ -1,5 +1,6 @@
 //! An adapter from the generator of a backend to the traits of `rand_core`.
 
+use rand_core::utils::next_word_via_fill;
 use rand_core::{TryCryptoRng, TryRng};
 
 use super::SecureRandom;
@@ -34,23 +35,17 @@ impl<'a> SecureRng<'a> {
     pub const fn new(random: &'a dyn SecureRandom) -> Self {
         Self { random }
     }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], CryptoError> {
-        let mut bytes = [0; N];
-        self.random.fill(&mut bytes)?;
-        Ok(bytes)
-    }
 }
 
 impl TryRng for SecureRng<'_> {
     type Error = CryptoError;
 
     fn try_next_u32(&mut self) -> Result<u32, CryptoError> {
-        self.bytes().map(u32::from_le_bytes)
+        next_word_via_fill(self)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, CryptoError> {
-        self.bytes().map(u64::from_le_bytes)
+        next_word_via_fill(self)
     }
 
     fn try_fill_bytes(&mut self, output: &mut [u8]) -> Result<(), CryptoError> {

@@ -1,5 +1,6 @@
 //! The random bytes of a KMS as a generator for other crates.
 
+use rand_core::utils::next_word_via_fill;
 use rand_core::{TryCryptoRng, TryRng};
 
 use crate::error::{Error, Result};
@@ -57,23 +58,17 @@ impl KmsRng {
     pub fn in_custom_key_store(kms: &Kms, custom_key_store: CustomKeyStoreId) -> Self {
         Self { kms: kms.clone(), custom_key_store: Some(custom_key_store) }
     }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N]> {
-        let mut bytes = [0; N];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(bytes)
-    }
 }
 
 impl TryRng for KmsRng {
     type Error = Error;
 
     fn try_next_u32(&mut self) -> Result<u32> {
-        self.bytes().map(u32::from_le_bytes)
+        next_word_via_fill(self)
     }
 
     fn try_next_u64(&mut self) -> Result<u64> {
-        self.bytes().map(u64::from_le_bytes)
+        next_word_via_fill(self)
     }
 
     fn try_fill_bytes(&mut self, output: &mut [u8]) -> Result<()> {
