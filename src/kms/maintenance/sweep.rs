@@ -158,11 +158,15 @@ impl Kms {
 
     /// Performs the due work of each key. Nothing is destroyed without a trusted clock.
     fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
-        let (mut after, mut census) = (None, KeyCensus::default());
+        let metrics = self.core.registry.metrics();
+        let mut census = metrics.is_enabled().then(KeyCensus::default);
+        let mut after = None;
         loop {
             let page = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
             if page.last.is_none() {
-                census.report(self.core.registry.metrics());
+                if let Some(census) = &census {
+                    census.report(metrics);
+                }
                 return Ok(());
             }
             after = page.last;
@@ -182,7 +186,9 @@ impl Kms {
                 } else if record.is_rotation_due(now) {
                     (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
                 } else {
-                    census.count(&self.core, &record, now);
+                    if let Some(census) = &mut census {
+                        census.count(&self.core, &record, now);
+                    }
                     continue;
                 };
                 match done {
@@ -190,7 +196,9 @@ impl Kms {
                     Ok(false) => {}
                     Err(error) => report.failed.push((arn, error)),
                 }
-                if let Ok(Some(key)) = self.core.registry.key(account, key_id) {
+                if let Some(census) = &mut census
+                    && let Ok(Some(key)) = self.core.registry.key(account, key_id)
+                {
                     census.count(&self.core, &key.record, now);
                 }
             }
