@@ -66,8 +66,12 @@ impl JoseAlgorithm {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn of(kind: KeyPairKind, algorithm: SigningAlgorithm) -> Option<Self> {
-        let names = Self::ALL.iter().copied().filter(|name| name.supports(kind));
-        let mut names = names.filter(|name| name.signing_algorithm() == Some(algorithm));
+        Self::only(|name| name.supports(kind) && name.signing_algorithm() == Some(algorithm))
+    }
+
+    /// Returns the name that meets a condition. Returns `None` if there is none, or several.
+    pub(super) fn only(condition: impl Fn(Self) -> bool) -> Option<Self> {
+        let mut names = Self::ALL.iter().copied().filter(|name| condition(*name));
         names.next().filter(|_| names.next().is_none())
     }
 

@@ -93,7 +93,7 @@ impl Jwk {
             PublicNumbers::Ed25519(x) => Parameters::Okp { crv: curve(kind), x: encode(x) },
         };
         let kid = parameters.thumbprint();
-        Ok(Self { parameters, key_use: None, alg: only_algorithm(kind), kid, kind })
+        Ok(Self { parameters, key_use: None, alg: JoseAlgorithm::only(|name| name.supports(kind)), kid, kind })
     }
 
     /// Sets the `use`, and removes an `alg` that contradicts it.
@@ -197,12 +197,6 @@ const fn curve(kind: KeyPairKind) -> &'static str {
         KeyPairKind::EccSecp256k1 => "secp256k1",
         KeyPairKind::Ed25519 => "Ed25519",
     }
-}
-
-/// Returns the algorithm of keys that have exactly one.
-fn only_algorithm(kind: KeyPairKind) -> Option<JoseAlgorithm> {
-    let mut algorithms = JoseAlgorithm::ALL.iter().copied().filter(|algorithm| algorithm.supports(kind));
-    algorithms.next().filter(|_| algorithms.next().is_none())
 }
 
 #[cfg(test)]
