@@ -3,10 +3,9 @@
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use strongroom::audit::{AuditEvent, AuditSink};
 use strongroom::envelope::{
     CachingMaterialsManager, DecryptionMaterials, EncryptionMaterials, Keyring, KmsKeyring, MultiKeyring,
     UnwrapFailure, UnwrapFailures,
@@ -20,6 +19,7 @@ use strongroom::{Envelope, Error, ErrorKind, Kms, Result};
 use crate::support::custom_key_stores::setup;
 use crate::support::envelope::{keyring, none};
 use crate::support::kms::{with_clock, with_key};
+use crate::support::rejecting_sink::RejectingSink;
 
 /// Returns the error of all reading modes, which must be the same.
 fn refused(envelope: &Envelope, message: &[u8]) -> Error {
@@ -81,22 +81,9 @@ fn what_keeps_a_key_from_being_used_is_told_by_its_kind() -> Result<()> {
     Ok(())
 }
 
-/// Rejects all events once it is set.
-#[derive(Debug, Default)]
-struct Brittle(AtomicBool);
-
-impl AuditSink for Brittle {
-    fn record(&self, _: AuditEvent) -> Result<()> {
-        match self.0.load(Ordering::SeqCst) {
-            true => Err(Error::new(ErrorKind::Audit, "the disk is full")),
-            false => Ok(()),
-        }
-    }
-}
-
 #[test]
 fn a_trail_that_takes_no_event_is_no_fault_of_the_message() -> Result<()> {
-    let sink = Arc::new(Brittle::default());
+    let sink = Arc::new(RejectingSink::default());
     let kms = Kms::builder().audit(Arc::clone(&sink)).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let keys = MultiKeyring::new(KmsKeyring::new(&kms, key)?).with_child(keyring());

@@ -1,4 +1,4 @@
-//! A KMS that is closed: what it still writes, and what it rejects afterward.
+//! Closing a KMS: pending data that it writes, and calls that it rejects afterward.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -315,7 +315,7 @@ fn the_chain_of_a_file_trail_is_saved_and_released() -> Result<(), Box<dyn std::
     again.create_key(Default::default())?;
     assert_eq!(again.audit_chains()?.len(), 1);
     again.close()?;
-    // Events that the saved state covers cannot be cut off unnoticed.
+    // Verification detects the truncation of events that the saved state covers.
     let file = std::fs::read_dir(folder.path())?.filter_map(|entry| Some(entry.ok()?.path()));
     let file = file.filter(|path| path.extension().is_some_and(|ending| ending == "jsonl")).max().ok_or("a file")?;
     let text = std::fs::read_to_string(&file)?;

@@ -2,11 +2,11 @@
 //! disturb an operation.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use strongroom::audit::{AuditEvent, AuditSink, MemoryTrail, Outcome};
+use strongroom::audit::{AuditEvent, MemoryTrail, Outcome};
 use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, KmsKeyring};
 use strongroom::identity::Principal;
 use strongroom::key::{DeletionWindow, RotationPeriod};
@@ -20,6 +20,7 @@ use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, ManualClock
 use crate::support::custom_key_stores::vault;
 use crate::support::hooked_store::HookedStore;
 use crate::support::kms::kind;
+use crate::support::rejecting_sink::RejectingSink;
 
 /// Sums counters and counts durations. A series is written as `name{value,value}`.
 #[derive(Debug, Default)]
@@ -81,19 +82,6 @@ impl Recorder for Totals {
     }
 }
 
-/// An audit sink that rejects events on request.
-#[derive(Debug, Default)]
-struct Brittle(AtomicBool);
-
-impl AuditSink for Brittle {
-    fn record(&self, _: AuditEvent) -> Result<()> {
-        match self.0.load(Ordering::SeqCst) {
-            true => Err(Error::new(ErrorKind::Audit, "the disk is full")),
-            false => Ok(()),
-        }
-    }
-}
-
 struct Setup {
     kms: Kms,
     /// Another process that uses the same store, without metrics.
@@ -101,14 +89,14 @@ struct Setup {
     totals: Arc<Totals>,
     clock: Arc<ManualClock>,
     store: Arc<HookedStore>,
-    sink: Arc<Brittle>,
+    sink: Arc<RejectingSink>,
     cluster: Arc<MemoryCluster>,
 }
 
 fn setup() -> Result<Setup> {
     let inner: Arc<dyn KeyStore> = Arc::new(MemoryStore::new(&Default::default())?);
     let store = HookedStore::new(Arc::clone(&inner));
-    let (totals, sink) = (Arc::new(Totals::default()), Arc::new(Brittle::default()));
+    let (totals, sink) = (Arc::new(Totals::default()), Arc::new(RejectingSink::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
     let root = || RootKey::from_bytes(&[7; 32]);
     let cluster = Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"));

@@ -1,5 +1,5 @@
-//! Spans of `tracing`: each operation runs in one, with its slow steps as children, and nothing
-//! secret in any of them.
+//! Spans of `tracing`: each operation runs in one, with its slow steps as children. Spans contain no
+//! secrets.
 
 use std::sync::Arc;
 

@@ -4,14 +4,14 @@ use std::panic::AssertUnwindSafe;
 
 use strongroom::audit::FileTrail;
 use strongroom::crypto::{CryptoBackend, CryptoError, LockedRng, SecureRandom};
-use strongroom::identity::AccountId;
 use strongroom::request::EncryptRequest;
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore, RecordId, RecordKind, Scan, SqliteStore, StoreError};
+use strongroom::store::{KeyStore, MemoryStore, SqliteStore, StoreError};
 use strongroom::{Error, ErrorKind, Kms};
 use strongroom_pkcs11_faults::in_child;
 
 use crate::support::child_process::is_alone;
+use crate::support::sqlite_store::{call_everything, used_store};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -57,22 +57,9 @@ fn every_path_to_the_file_is_refused_in_a_child() -> TestResult {
     }
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("keys");
-    let store = SqliteStore::open(&path, &CryptoBackend::default())?;
-    let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: vec![1] };
-    let scan = Scan { kind: RecordKind::Key, account: None, after: None, limit: 1 };
-    store.get(&id)?;
-    store.commit(&[], &mut |_| Ok(Vec::new())).map_err(Error::from)?;
+    let store = used_store(&path)?;
     let child = |store: SqliteStore| {
-        let results = [
-            store.revision().map(drop),
-            store.get(&id).map(drop),
-            store.get_all(std::slice::from_ref(&id)).map(drop),
-            store.scan(&scan).map(drop),
-            store.commit(&[], &mut |_| Ok(Vec::new())).map(drop).map_err(Error::from),
-            store.scrub(),
-            store.check_structure().map(drop),
-            store.back_up(folder.path().join("copy")),
-        ];
+        let results = call_everything(&store, &folder.path().join("copy"));
         drop(store);
         results.iter().position(|result| !result.as_ref().is_err_and(is_forked))
     };

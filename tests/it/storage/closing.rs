@@ -9,12 +9,13 @@ use strongroom::crypto::CryptoBackend;
 use strongroom::identity::AccountId;
 use strongroom::request::{CreateKeyRequest, EncryptRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, RecordId, RecordKind, Scan, SqliteStore, StoreError};
+use strongroom::store::{KeyStore, SqliteStore, StoreError};
 use strongroom::{Error, ErrorKind, Kms};
 
 use crate::support::child_process::is_alone;
 use crate::support::kms::kind;
 use crate::support::races::{NAMES, race_for_keys};
+use crate::support::sqlite_store::{call_everything, used_store};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -93,22 +94,9 @@ fn other_users_of_the_file_are_not_affected() -> TestResult {
 fn every_path_to_a_closed_store_is_refused() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("keys");
-    let store = SqliteStore::open(&path, &CryptoBackend::default())?;
-    let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: vec![1] };
-    let scan = Scan { kind: RecordKind::Key, account: None, after: None, limit: 1 };
-    store.get(&id)?;
-    store.commit(&[], &mut |_| Ok(Vec::new())).map_err(Error::from)?;
+    let store = used_store(&path)?;
     store.close()?;
-    let results = [
-        store.revision().map(drop),
-        store.get(&id).map(drop),
-        store.get_all(std::slice::from_ref(&id)).map(drop),
-        store.scan(&scan).map(drop),
-        store.commit(&[], &mut |_| Ok(Vec::new())).map(drop).map_err(Error::from),
-        store.scrub(),
-        store.check_structure().map(drop),
-        store.back_up(folder.path().join("copy")),
-    ];
+    let results = call_everything(&store, &folder.path().join("copy"));
     assert!(results.iter().all(|result| result.as_ref().is_err_and(is_closed)), "{results:?}");
     store.close()?;
     drop(store);
@@ -138,7 +126,7 @@ fn a_store_that_is_shared_is_closed_for_both_and_threads_end_with_an_error() -> 
         Ok::<_, Error>(threads.into_iter().map(|thread| thread.join().expect("no thread panicked")).collect())
     })?;
     assert!(errors.iter().all(is_closed), "{errors:?}");
-    // What is lost is reported: the second one can no longer write its counts.
+    // The loss is reported: the second one can no longer write its counts.
     assert!(second.close().is_err_and(|error| is_closed(&error)));
     Ok(())
 }
@@ -158,7 +146,7 @@ fn a_truncated_log_is_reported_and_not_copied() -> TestResult {
     assert!(matches!(failed.downcast_ref(), Some(StoreError::LogLost(_))), "{failed}");
     drop(kms);
     assert!(fs::read(&path)? == before, "nothing of it is copied");
-    // Whoever has the rest of the log loses nothing.
+    // With the rest of the log, nothing is lost.
     fs::write(&log, whole)?;
     assert_eq!(Kms::open(&path, root())?.keys().count(), 1);
     Ok(())

@@ -19,11 +19,14 @@ pub(crate) mod operations;
 pub(crate) mod parallel;
 pub(crate) mod policies;
 pub(crate) mod races;
+pub(crate) mod rejecting_sink;
 pub(crate) mod sdk_process;
 #[cfg(feature = "pkcs11")]
 pub(crate) mod soft_tokens;
 #[cfg(feature = "tracing")]
 pub(crate) mod spans;
+#[cfg(feature = "sqlite")]
+pub(crate) mod sqlite_store;
 pub(crate) mod stuck_anchor;
 pub(crate) mod tampering_store;
 pub(crate) mod vectors;
