@@ -18,9 +18,8 @@ use crate::message::EncryptedDataKey;
 /// message of that tenant unreadable.
 ///
 /// The key is chosen in the same way for encryption and decryption. Only data keys that were wrapped
-/// under the chosen key are unwrapped, as by a [`KmsKeyring`] with that key. So neither the key ARNs
-/// in a message nor a modified context make the keyring use another key: the message names one
-/// key, its context selects another one, and the message is rejected. A modified context is also
+/// under the chosen key are unwrapped, as by a [`KmsKeyring`] with that key. A message whose key ARNs
+/// or whose context was modified therefore names one key and selects another, and is rejected. A modified context is also
 /// rejected if both contexts select the same key, because the KMS authenticates the context.
 ///
 /// The keyring cannot know on whose behalf a message is decrypted. **Specify the tenant of the

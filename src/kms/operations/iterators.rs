@@ -17,8 +17,8 @@ use crate::kms::request::{
 /// As with pages, an entry that is created or deleted while the iterator exists may be missing or
 /// present. All other entries are returned exactly once.
 impl Kms {
-    /// Iterates over the keys of the caller's account, in the order of their IDs. Pages of
-    /// [`Kms::list_keys`] are fetched when they are needed, and nothing is fetched after an error.
+    /// Iterates over the keys of the caller's account, in the order of their IDs. Fetches pages of
+    /// [`Kms::list_keys`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -38,9 +38,8 @@ impl Kms {
         Entries::new(move |page| self.list_keys(page))
     }
 
-    /// Iterates over the aliases of the caller's account, in the order of their names. Pages of
-    /// [`Kms::list_aliases`] are fetched when they are needed, and nothing is fetched after an
-    /// error.
+    /// Iterates over the aliases of the caller's account, in the order of their names. Fetches
+    /// pages of [`Kms::list_aliases`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -59,9 +58,8 @@ impl Kms {
         Entries::new(move |page| self.list_aliases(page))
     }
 
-    /// Iterates over the aliases of a key, in the order of their names. Pages of
-    /// [`Kms::list_aliases_of_key`] are fetched when they are needed, and nothing is fetched after
-    /// an error.
+    /// Iterates over the aliases of a key, in the order of their names. Fetches pages of
+    /// [`Kms::list_aliases_of_key`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -80,8 +78,8 @@ impl Kms {
         Entries::new(move |page| self.list_aliases_of_key(&key, page))
     }
 
-    /// Iterates over the grants on a key that match a filter. Pages of [`Kms::list_grants`] are
-    /// fetched when they are needed, and nothing is fetched after an error.
+    /// Iterates over the grants on a key that match a filter. Fetches pages of [`Kms::list_grants`]
+    /// when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -110,9 +108,8 @@ impl Kms {
         Entries::new(move |page| self.list_grants(&key, filter, page))
     }
 
-    /// Iterates over the grants that a principal of the caller's account may retire. Pages of
-    /// [`Kms::list_retirable_grants`] are fetched when they are needed, and nothing is fetched after
-    /// an error.
+    /// Iterates over the grants that a principal of the caller's account may retire. Fetches pages
+    /// of [`Kms::list_retirable_grants`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -135,8 +132,8 @@ impl Kms {
         Entries::new(move |page| self.list_retirable_grants(retiring_principal, page))
     }
 
-    /// Iterates over the names of the policies of a key. Pages of [`Kms::list_key_policies`] are
-    /// fetched when they are needed, and nothing is fetched after an error.
+    /// Iterates over the names of the policies of a key. Fetches pages of
+    /// [`Kms::list_key_policies`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -152,9 +149,8 @@ impl Kms {
         Entries::new(move |page| self.list_key_policies(&key, page))
     }
 
-    /// Iterates over the versions of a key's material, oldest first. Pages of
-    /// [`Kms::list_key_rotations`] are fetched when they are needed, and nothing is fetched after an
-    /// error.
+    /// Iterates over the versions of a key's material, oldest first. Fetches pages of
+    /// [`Kms::list_key_rotations`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -177,9 +173,8 @@ impl Kms {
         Entries::new(move |page| self.list_key_rotations(&key, include, page))
     }
 
-    /// Iterates over the tags of a key, in the order of their keys. Pages of
-    /// [`Kms::list_resource_tags`] are fetched when they are needed, and nothing is fetched after an
-    /// error.
+    /// Iterates over the tags of a key, in the order of their keys. Fetches pages of
+    /// [`Kms::list_resource_tags`] when they are needed, and ends after an error.
     ///
     /// # Examples
     /// ```
@@ -196,9 +191,9 @@ impl Kms {
         Entries::new(move |page| self.list_resource_tags(&key, page))
     }
 
-    /// Iterates over the custom key stores of the caller's account, in the order of their IDs. Pages
-    /// of [`Kms::describe_custom_key_stores`] are fetched when they are needed, and nothing is
-    /// fetched after an error.
+    /// Iterates over the custom key stores of the caller's account, in the order of their IDs.
+    /// Fetches pages of [`Kms::describe_custom_key_stores`] when they are needed, and ends after an
+    /// error.
     ///
     /// # Examples
     /// ```
