@@ -16,6 +16,8 @@ mod layering;
 mod package;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+#[cfg(all(feature = "sqlite", unix))]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod process;
 mod prose;

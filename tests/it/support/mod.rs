@@ -18,6 +18,8 @@ pub(crate) mod operations;
 #[cfg(feature = "sqlite")]
 pub(crate) mod parallel;
 pub(crate) mod policies;
+#[cfg(all(feature = "sqlite", unix))]
+pub(crate) mod postgres;
 pub(crate) mod races;
 pub(crate) mod rejecting_sink;
 pub(crate) mod sdk_process;

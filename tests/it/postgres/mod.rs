@@ -1,0 +1,3 @@
+//! The store in PostgreSQL: servers that fail, and networks that do.
+
+mod servers;
