@@ -21,7 +21,8 @@ fi
 cat <<'TEXT'
 Installs what is missing of: a C and a C++ compiler, Python 3 with the packages of
 tests/interop/requirements.txt (in .venv), Node.js with those of tests/interop/package-lock.json,
-OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool and certutil (Debian packages need root or sudo).
+OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil and PostgreSQL (Debian packages need
+root or sudo).
 Then compiles and tests three sets of features: about ten minutes on two idle cores.
 TEXT
 [ -z "$long" ] || echo "The long versions afterwards take about half an hour."
@@ -32,6 +33,7 @@ ensure_python
 ensure_node
 ensure_openssl
 ensure_soft_tokens
+ensure_postgres
 
 # With this variable, a test fails if its tool is missing, instead of being skipped.
 export STRONGROOM_REQUIRE=all

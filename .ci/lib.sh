@@ -84,3 +84,18 @@ ensure_openssl() {
         ensure_debian 'openssl version | grep -q "^OpenSSL [34]"' openssl
     fi
 }
+
+# Installs the programs of a PostgreSQL server. The tests start servers of their own, so no server of
+# the system is created unless one was already wanted.
+ensure_postgres() {
+    if [ -n "${STRONGROOM_POSTGRES:-}" ] || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null; then
+        return 0
+    fi
+    ensure_debian 'ls /etc/postgresql-common/createcluster.conf' postgresql-common
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=(sudo -n)
+    fi
+    "${as_root[@]}" sed -i 's/^#create_main_cluster = true/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
+    ensure_debian 'ls /usr/lib/postgresql/*/bin/initdb' postgresql
+}
