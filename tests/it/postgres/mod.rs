@@ -1,3 +1,4 @@
 //! The store in PostgreSQL: servers that fail, and networks that do.
 
+mod network;
 mod servers;

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod installation;
+mod proxy;
 mod server;
 mod supervisor;
 
@@ -14,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::{error, thread};
 
 pub(crate) use self::cluster::Cluster;
-pub(crate) use self::server::Server;
+pub(crate) use self::proxy::{Admission, Direction, Fault, Message, Proxy};
+pub(crate) use self::server::{Server, psql};
 use crate::support::external_tools;
 
 type Result<T, E = Box<dyn error::Error>> = std::result::Result<T, E>;

@@ -195,14 +195,7 @@ impl Server {
     /// Executes SQL statements in a database as the superuser, and returns the rows that they
     /// print: a line per row, with `|` between columns.
     pub(crate) fn sql(&self, database: &str, statements: &str) -> Result<String> {
-        let output = Command::new(self.installation.path("psql"))
-            .args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", &self.url(database), "-c", statements])
-            .stdin(Stdio::null())
-            .output()?;
-        if !output.status.success() {
-            return Err(format!("{statements}: {}", String::from_utf8_lossy(&output.stderr)).into());
-        }
-        Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+        psql(&self.url(database), statements)
     }
 
     /// Waits until a query prints a text.
@@ -234,6 +227,18 @@ impl Server {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("no thread panicked")
     }
+}
+
+/// Executes SQL statements over a connection of their own, and returns the rows that they print.
+pub(crate) fn psql(url: &str, statements: &str) -> Result<String> {
+    let output = Command::new(installation::found()?.path("psql"))
+        .args(["-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", url, "-c", statements])
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        return Err(format!("{statements}: {}", String::from_utf8_lossy(&output.stderr)).into());
+    }
+    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
 }
 
 /// Returns a server that never runs. Its data is initialized, which takes half a second, once.
