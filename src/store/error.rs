@@ -1,6 +1,7 @@
 //! Reasons for the failure of a store.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
@@ -8,8 +9,9 @@ use crate::error::{Error, ErrorKind};
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// The reason for the failure of a store. It is the source of errors of kind [`ErrorKind::Store`];
-/// retrieve it with [`Error::downcast_ref`]. The failed operation had no effect, and the same store
-/// works again once the cause is resolved.
+/// retrieve it with [`Error::downcast_ref`]. The failed operation had no effect, except as stated at
+/// [`Ambiguous`](Self::Ambiguous) and [`Unconfirmed`](Self::Unconfirmed), and the same store works
+/// again once the cause is resolved.
 ///
 /// # Examples
 /// ```
@@ -144,6 +146,36 @@ pub enum StoreError {
         /// The version of the library.
         version: &'static str,
     },
+    /// The server of the store does not accept a connection, or did not answer within the deadline.
+    /// No commit was requested from it, or it did not receive the request completely.
+    #[error(
+        "the server of the store is unreachable; nothing was changed: check the server and the network, and try again"
+    )]
+    Unreachable(#[source] Cause),
+    /// The connection was lost, or the deadline passed, after a commit was requested and before the
+    /// server confirmed it. Neither the server nor its successor could say in time whether the
+    /// commit took effect.
+    #[error(
+        "the server of the store did not confirm a commit, so the change may or may not have been saved: read the \
+         current state before you repeat the change"
+    )]
+    Ambiguous(#[source] Cause),
+    /// The server has not proved for longer than the configured bound that it is still the
+    /// primary. Another server may have taken its place, and its data may be out of date.
+    #[error(
+        "the server of the store has not proved for {age:?} that it is still the primary, and the limit is \
+         {limit:?}; nothing was changed: check the server, its synchronous replicas, and whether another server \
+         was promoted"
+    )]
+    Fenced {
+        /// The time since the last proof.
+        age: Duration,
+        /// The configured bound.
+        limit: Duration,
+        /// The error of the latest attempt, if there was an attempt.
+        #[source]
+        source: Option<Cause>,
+    },
     /// This version of SQLite, or this file system, does not support a setting that the store
     /// requires.
     #[error("SQLite does not support {setting} = {wanted} here: do not put a store on a network file system")]
@@ -153,6 +185,23 @@ pub enum StoreError {
         /// The required value.
         wanted: &'static str,
     },
+}
+
+impl StoreError {
+    /// Returns `true` if the failed commit may have taken effect: for
+    /// [`Ambiguous`](Self::Ambiguous) and [`Unconfirmed`](Self::Unconfirmed). Read the state again
+    /// before you decide whether to repeat the change.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::store::StoreError;
+    ///
+    /// assert!(StoreError::Ambiguous("connection reset".into()).is_ambiguous());
+    /// assert!(!StoreError::Unreachable("connection refused".into()).is_ambiguous());
+    /// ```
+    pub const fn is_ambiguous(&self) -> bool {
+        matches!(self, Self::Ambiguous(_) | Self::Unconfirmed(_))
+    }
 }
 
 impl From<StoreError> for Error {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use strongroom::audit::FileTrail;
 use strongroom::envelope::KmsKeyring;
@@ -76,6 +77,37 @@ fn errors_of_every_layer_say_everything_once() -> Result<()> {
     complete(&envelope.decrypt(&message, &none).unwrap_err(), "is disabled");
     complete(&Envelope::new(keyring()).decrypt(&message, &none).unwrap_err(), "another namespace");
     Ok(())
+}
+
+/// The errors of a store on a server say what failed, whether anything changed, and what to do.
+#[test]
+fn errors_of_a_server_say_whether_anything_changed() {
+    let cause = || Box::new(io::Error::other("no carrier"));
+    let fenced = |source: Option<Box<io::Error>>| StoreError::Fenced {
+        age: Duration::from_millis(2_500),
+        limit: Duration::from_secs(1),
+        source: source.map(|source| source as _),
+    };
+    let unreachable = "the server of the store is unreachable; nothing was changed: check the server and the network, \
+                       and try again";
+    let ambiguous = "the server of the store did not confirm a commit, so the change may or may not have been saved: \
+                     read the current state before you repeat the change";
+    let not_primary = "the server of the store has not proved for 2.5s that it is still the primary, and the limit is \
+                       1s; nothing was changed: check the server, its synchronous replicas, and whether another \
+                       server was promoted";
+    for (error, text, is_ambiguous) in [
+        (StoreError::Unreachable(cause()), unreachable, false),
+        (StoreError::Ambiguous(cause()), ambiguous, true),
+        (fenced(Some(cause())), not_primary, false),
+    ] {
+        assert_eq!(chain(&error), [text, "no carrier"]);
+        assert_eq!(error.is_ambiguous(), is_ambiguous);
+        let error = Error::from(error);
+        assert_eq!((error.kind(), chain(&error)), (ErrorKind::Store, vec![text.to_owned(), "no carrier".to_owned()]));
+        assert_eq!(error.downcast_ref().map(StoreError::is_ambiguous), Some(is_ambiguous));
+    }
+    assert_eq!(chain(&fenced(None)), [not_primary]);
+    assert!(StoreError::Unconfirmed(Box::new(StoreError::Io(cause()))).is_ambiguous());
 }
 
 #[test]
