@@ -51,7 +51,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// assert!(tested.is_ok());
 /// ```
 pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
-    let bodies: [(&str, Body); 11] = [
+    let bodies: [(&str, Body); 12] = [
         ("a commit is visible only in full", a_commit_is_visible_whole),
         ("an unmet expectation has no effect", an_unmet_expectation_changes_nothing),
         ("a failed writer has no effect", a_failed_writer_changes_nothing),
@@ -61,6 +61,7 @@ pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
         ("names and bodies can be any bytes, and names are sorted", names_and_bodies_are_any_bytes),
         ("every kind has its own namespace", every_kind_is_a_space_of_its_own),
         ("a commit can change what it has read", what_a_commit_read_it_may_change),
+        ("the prefetch hint of a commit never affects the result", a_hint_only_hints),
         ("records that are read together form a consistent snapshot", records_read_together_are_of_one_moment),
         ("no concurrent update is lost", no_concurrent_update_is_lost),
     ];
@@ -394,6 +395,46 @@ fn what_a_commit_read_it_may_change(make: Make<'_>) -> Result<()> {
         Ok(vec![Change { id: head.clone(), body: None }])
     })?;
     assert_eq!((store.get(&head)?, store.revision()?), (None, gone));
+    Ok(())
+}
+
+/// The hint names records that the writer reads, does not read, or that are missing, in any order
+/// and repeatedly.
+fn a_hint_only_hints(make: Make<'_>) -> Result<()> {
+    let store = make()?;
+    let (a, b, head) = (key("a")?, key("b")?, key("head")?);
+    let absent = |id: &RecordId| Expectation { id: id.clone(), revision: None };
+    let all = [head.clone(), b.clone(), a.clone(), head.clone()];
+    for number in 1..=3_u8 {
+        for hint in [&all[..], &all[1..3], &[]] {
+            let mut announced = None;
+            let before = store.get(&head)?;
+            let revision = store.commit_prefetching(&[], hint, &mut |pending| {
+                announced = Some(pending.revision());
+                assert_eq!(pending.get(&head)?, before, "a read returns the state just before the commit");
+                assert_eq!(pending.get(&b)?, None);
+                Ok(vec![Change { id: head.clone(), body: Some(vec![number]) }])
+            })?;
+            assert_eq!((announced, store.revision()?), (Some(revision), revision));
+            assert_eq!(store.get(&head)?.map(|record| record.revision), Some(revision));
+        }
+    }
+    let last = store.revision()?;
+    let unnamed = store.commit_prefetching(&[absent(&a)], &all, &mut |pending| {
+        pending.get(&b)?;
+        Ok(vec![Change { id: head.clone(), body: Some(vec![9]) }])
+    });
+    assert!(matches!(unnamed, Err(CommitError::Failed(_))), "a record of the hint is not a record that was read");
+    let mut called = false;
+    let unmet = store.commit_prefetching(&[absent(&head)], &all, &mut |_| {
+        called = true;
+        Ok(Vec::new())
+    });
+    assert!(matches!(unmet, Err(CommitError::Conflict(id)) if id == head) && !called);
+    assert_eq!(store.revision()?, last, "a failed commit has no effect");
+    let unrelated = store
+        .commit_prefetching(&[absent(&a)], &all, &mut |_| Ok(vec![Change { id: a.clone(), body: Some(vec![1]) }]))?;
+    assert_eq!(store.get(&a)?.map(|record| record.revision), Some(unrelated));
     Ok(())
 }
 

@@ -201,7 +201,9 @@ pub struct Scan {
     pub limit: usize,
 }
 
-/// The reason why a commit failed. A failed commit has no effect.
+/// The reason why a commit failed. A failed commit has no effect, unless the error has
+/// [`StoreError::Ambiguous`] or [`StoreError::Unconfirmed`] as its source: the store then does not
+/// know whether the commit took effect.
 #[derive(Debug)]
 pub enum CommitError {
     /// A record is not at the revision that the writer expected. Read it again and retry.
@@ -354,6 +356,45 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     ///   neither among the expectations nor was read through [`Pending`].
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError>;
 
+    /// Commits like [`commit`](Self::commit). `prefetch` names the records that `changes` will
+    /// probably read through [`Pending`], so that a store on a server can fetch them together with
+    /// the expectations and save the round trips of these reads.
+    ///
+    /// The hint never affects the result. `changes` may read other records, or none of these. A
+    /// record of the hint is neither expected nor read: `changes` must still read it before it
+    /// changes it.
+    ///
+    /// The default ignores the hint, which suits a store without round trips. A store that wraps
+    /// another must forward the call.
+    ///
+    /// # Errors
+    /// - [`CommitError::Conflict`] if an expectation does not hold.
+    /// - [`CommitError::Failed`] as for [`commit`](Self::commit).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::AccountId;
+    /// use strongroom::store::{Change, KeyStore, MemoryStore, RecordId, RecordKind, Revision};
+    ///
+    /// let store = MemoryStore::new(&Default::default())?;
+    /// let id = RecordId { kind: RecordKind::Store, account: AccountId::default(), name: b"counter".to_vec() };
+    /// let revision = store.commit_prefetching(&[], std::slice::from_ref(&id), &mut |pending| {
+    ///     let before = pending.get(&id)?.map_or(0, |record| record.body[0]);
+    ///     Ok(vec![Change { id: id.clone(), body: Some(vec![before + 1]) }])
+    /// })?;
+    /// assert_eq!((revision, store.get(&id)?.map(|record| record.body[0])), (Revision(1), Some(1)));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        let _ = prefetch;
+        self.commit(expected, changes)
+    }
+
     /// Overwrites the remains of deleted and replaced records wherever this store has written them.
     /// Until then, a commit may leave old bodies behind, for example in a log.
     ///
@@ -432,6 +473,15 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         (**self).commit(expected, changes)
+    }
+
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        (**self).commit_prefetching(expected, prefetch, changes)
     }
 
     fn scrub(&self) -> Result<()> {

@@ -332,6 +332,15 @@ mod tests {
         fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
             self.0.commit(expected, changes)
         }
+
+        fn commit_prefetching(
+            &self,
+            expected: &[Expectation],
+            prefetch: &[RecordId],
+            changes: &mut WriteChanges<'_>,
+        ) -> Result<Revision, CommitError> {
+            self.0.commit_prefetching(expected, prefetch, changes)
+        }
     }
 
     /// Returns a new process that uses a store in a location.

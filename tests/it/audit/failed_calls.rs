@@ -67,6 +67,15 @@ impl KeyStore for Switched {
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         self.there()?.commit(expected, changes)
     }
+
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        self.there()?.commit_prefetching(expected, prefetch, changes)
+    }
 }
 
 /// Values needed by the calls, created while everything worked.

@@ -672,6 +672,15 @@ impl KeyStore for Counting {
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         self.0.commit(expected, changes)
     }
+
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        self.0.commit_prefetching(expected, prefetch, changes)
+    }
 }
 
 #[test]

@@ -68,11 +68,20 @@ impl KeyStore for HookedStore {
     }
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        self.commit_prefetching(expected, &[], changes)
+    }
+
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
         let concerns = |kind| expected.iter().any(|one| one.id.kind == kind);
         if let Some(hook) = take(&self.before_commit, concerns) {
             hook()?;
         }
-        let revision = self.store.commit(expected, changes)?;
+        let revision = self.store.commit_prefetching(expected, prefetch, changes)?;
         if let Some(hook) = take(&self.after_commit, concerns) {
             hook()?;
         }

@@ -91,6 +91,15 @@ impl KeyStore for Counting {
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         self.store.commit(expected, changes)
     }
+
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        self.store.commit_prefetching(expected, prefetch, changes)
+    }
 }
 
 #[test]
