@@ -47,6 +47,8 @@
 mod anchor;
 mod error;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -60,6 +62,8 @@ use std::sync::Arc;
 pub use anchor::{Anchor, AnchorPoint, FileAnchor, MemoryAnchor, StoreAnchor};
 pub use error::StoreError;
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{MissingFile, SqliteOptions, SqliteStore};
 

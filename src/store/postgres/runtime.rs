@@ -1,0 +1,79 @@
+//! The thread that speaks to the server. Callers block until it has their answer, whether or not
+//! they are inside an asynchronous runtime of their own.
+
+use std::future::Future;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use super::failure;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::Mutex;
+use crate::store::error::StoreError;
+
+/// A single-threaded runtime. All connections of a store belong to it.
+#[derive(Debug)]
+pub(super) struct Runtime {
+    handle: Handle,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Runtime {
+    pub(super) fn start() -> Result<Self> {
+        let failed = |error| Error::new(ErrorKind::Internal, "cannot start the thread of a store").with_source(error);
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new()
+            .name("strongroom-postgres".into())
+            .spawn(move || {
+                // Either answer ends the thread: a request to stop, or a store that was dropped.
+                let _ = runtime.block_on(stopped);
+            })
+            .map_err(failed)?;
+        Ok(Self { handle, running: Mutex::new(Some(Running { stop, thread })) })
+    }
+
+    /// Starts work whose result nobody waits for.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        drop(self.handle.spawn(work));
+    }
+
+    /// Runs work on the thread of the runtime and waits for its result, no longer than `timeout`.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        timeout: Duration,
+        work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = mpsc::sync_channel(1);
+        self.spawn(async move {
+            let result = tokio::time::timeout(timeout, work).await.unwrap_or_else(|_| Err(failure::timed_out(timeout)));
+            // A receiver always waits, unless its thread panicked.
+            let _ = sender.send(result);
+        });
+        receiver.recv().unwrap_or_else(|_| Err(failure::stopped()))
+    }
+
+    /// Ends the thread and, with it, all connections.
+    pub(super) fn stop(&self) {
+        if let Some(Running { stop, thread }) = self.running.lock().take() {
+            let _ = stop.send(());
+            // A thread that panicked has ended, too.
+            let _ = thread.join();
+        }
+    }
+
+    /// Leaves the thread alone, in a child of `fork`, which has no such thread.
+    pub(super) fn leak(&mut self) {
+        std::mem::forget(self.running.as_mut().take());
+    }
+}
