@@ -7,15 +7,16 @@
 
 mod anchored;
 mod index;
+mod index_update;
 mod measured;
 mod record_aad;
 mod root;
 mod rotation;
 mod verify;
+mod violations;
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -23,22 +24,22 @@ use zeroize::Zeroizing;
 
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
-use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id, is_part_of_index};
+use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id};
+use self::index_update::Indexed;
 use self::measured::commit_measured;
 pub(in crate::kms) use self::record_aad::PlainChange;
-use self::record_aad::{identity_record_id, record_aad, root_record_id, seal};
+use self::record_aad::{identity_record_id, open_under, record_aad, root_record_id, seal};
 pub(in crate::kms) use self::root::Root;
 pub(in crate::kms) use self::rotation::batches;
 pub(in crate::kms) use self::verify::Checked;
+use self::violations::{compare, set_back, unusable};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
 use crate::seal::{IdentityKey, RootKey, RootKeyHolder, RootKeyVersions};
 use crate::secret::SecretBytes;
-use crate::store::{
-    Anchor, Change, CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId,
-};
+use crate::store::{Anchor, Change, CommitError, Expectation, KeyStore, Record, RecordId, Revision, Scan, StoreId};
 
 /// Maximum number of times that a commit is retried because the root key was rotated in the
 /// meantime.
@@ -443,71 +444,6 @@ impl Sealed {
     }
 }
 
-/// Updates the index within a commit.
-struct Indexed<'a> {
-    id: StoreId,
-    identity: &'a IdentityKey,
-    versions: &'a RootKeyVersions,
-}
-
-impl Indexed<'_> {
-    /// Returns the index changes that accompany `changes`, and the mark of the new head, which is
-    /// the last of them. Until now, every record must have matched the index.
-    fn update(
-        &self,
-        pending: &mut dyn Pending,
-        mut head: IndexRoot,
-        expected: &[Expectation],
-        changes: &[Change],
-    ) -> Result<(Vec<Change>, RecordVersion)> {
-        let revision = pending.revision();
-        let expected: HashMap<&RecordId, Option<Revision>> =
-            expected.iter().map(|expectation| (&expectation.id, expectation.revision)).collect();
-        let mut buckets: BTreeMap<u8, Bucket> = BTreeMap::new();
-        for Change { id, body } in changes.iter().filter(|change| !is_part_of_index(&change.id)) {
-            let slot = Slot::of(self.identity, id);
-            let bucket = match buckets.entry(slot.bucket) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(place) => place.insert(self.bucket(pending, &head, slot.bucket)?),
-            };
-            let before = expected.get(id).copied().flatten();
-            if bucket.find(&slot.name).map(|mark| mark.revision) != before {
-                return Err(unlisted(id));
-            }
-            match body {
-                Some(body) => bucket.set(&slot.name, RecordVersion::of(revision, body)?),
-                None => bucket.remove(&slot.name),
-            }
-        }
-        let mut more = Vec::with_capacity(buckets.len() + 1);
-        for (number, bucket) in buckets {
-            let body = if bucket.len() == 0 { None } else { Some(Zeroizing::new(bucket.encode()?)) };
-            let change = seal(self.id, self.versions, revision, (bucket_record_id(number), body))?;
-            match &change.body {
-                Some(sealed) => _ = head.buckets.insert(number, RecordVersion::of(revision, sealed)?),
-                None => _ = head.buckets.remove(&number),
-            }
-            more.push(change);
-        }
-        let body = Zeroizing::new(head.encode()?);
-        let change = seal(self.id, self.versions, revision, (head_record_id(), Some(body)))?;
-        let mark = RecordVersion::of(revision, change.body.as_deref().unwrap_or_default())?;
-        more.push(change);
-        Ok((more, mark))
-    }
-
-    /// Returns the bucket as it was before the commit.
-    fn bucket(&self, pending: &mut dyn Pending, head: &IndexRoot, bucket: u8) -> Result<Bucket> {
-        let id = bucket_record_id(bucket);
-        let record = pending.get(&id)?;
-        compare(&id, record.as_ref(), head.buckets.get(&bucket).copied())?;
-        match record {
-            Some(record) => Bucket::decode(open_under(self.id, self.versions, &id, &record)?.expose_secret()),
-            None => Ok(Bucket::default()),
-        }
-    }
-}
-
 /// The records that are needed to open the store, read from one snapshot.
 struct Own {
     root: Option<Record>,
@@ -549,45 +485,8 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
     }
 }
 
-fn open_under(store: StoreId, versions: &RootKeyVersions, id: &RecordId, record: &Record) -> Result<SecretBytes> {
-    versions.open(&record_aad(store, id, record.revision)?, &record.body)
-}
-
 /// Returns `true` if a cached bucket is the one that the head lists and thus need not be read
 /// again.
 fn vouches_for(head: &IndexRoot, bucket: u8, known: &(RecordVersion, Bucket)) -> bool {
     head.buckets.get(&bucket) == Some(&known.0)
-}
-
-/// Checks that a record matches its index entry.
-fn compare(id: &RecordId, record: Option<&Record>, listed: Option<RecordVersion>) -> Result<()> {
-    let found = record.map(|record| RecordVersion::of(record.revision, &record.body)).transpose()?;
-    match (found, listed) {
-        (None, None) => Ok(()),
-        (None, Some(_)) => Err(violated(id, "was removed")),
-        (Some(_), None) => Err(unlisted(id)),
-        (Some(found), Some(listed)) if found == listed => Ok(()),
-        (Some(_), Some(_)) => Err(violated(id, "was replaced by an earlier or altered version")),
-    }
-}
-
-fn unlisted(id: &RecordId) -> Error {
-    violated(id, "was not added by strongroom, or was deleted and restored")
-}
-
-fn violated(id: &RecordId, what: &str) -> Error {
-    let name = base16ct::lower::encode_string(&id.name);
-    let text = format!("a record of the store {what} (kind {}, account {}, name {name})", id.kind.code(), id.account);
-    Error::new(ErrorKind::Integrity, text)
-}
-
-fn set_back(from: Revision, to: Revision) -> Error {
-    let text =
-        format!("the store's index was rolled back: it is at revision {}, but the store has reached {}", to.0, from.0);
-    Error::new(ErrorKind::Integrity, text)
-}
-
-/// Returns the error for a store whose own records are missing or malformed.
-fn unusable() -> Error {
-    Error::new(ErrorKind::Integrity, "the store's own records are missing or malformed")
 }

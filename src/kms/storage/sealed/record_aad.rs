@@ -6,7 +6,8 @@ use crate::codec::Writer;
 use crate::error::Result;
 use crate::kms::records::store_record_id;
 use crate::seal::RootKeyVersions;
-use crate::store::{Change, RecordId, Revision, StoreId};
+use crate::secret::SecretBytes;
+use crate::store::{Change, Record, RecordId, Revision, StoreId};
 
 /// The new state of one record: its body before sealing, or `None` to delete the record.
 pub(in crate::kms) type PlainChange = (RecordId, Option<Zeroizing<Vec<u8>>>);
@@ -33,6 +34,16 @@ pub(super) fn seal(
     let aad = record_aad(store, &id, revision)?;
     let body = body.map(|body| versions.seal(&aad, &body)).transpose()?;
     Ok(Change { id, body })
+}
+
+/// Opens a record under the given versions.
+pub(super) fn open_under(
+    store: StoreId,
+    versions: &RootKeyVersions,
+    id: &RecordId,
+    record: &Record,
+) -> Result<SecretBytes> {
+    versions.open(&record_aad(store, id, record.revision)?, &record.body)
 }
 
 /// Returns the ID of the record with the wrapped versions of the root key, the only record that is

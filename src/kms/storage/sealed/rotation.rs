@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::index::{Slot, is_part_of_index};
 use super::record_aad::{record_aad, root_record_id};
+use super::violations::unusable;
 use super::{Root, Sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::storage::retry::{commit_with_retry, retriable};
@@ -59,7 +60,7 @@ impl Sealed {
     /// Returns the root key with an additional version, wrapped by the current holder and by the
     /// holder that it moves to.
     fn next_root(&self, seen: &Root, to: Option<Arc<dyn RootKeyHolder>>) -> Result<(RootRecord, RootKeyVersions)> {
-        let record = self.store.get(&root_record_id())?.ok_or_else(super::unusable)?;
+        let record = self.store.get(&root_record_id())?.ok_or_else(unusable)?;
         let aad = record_aad(self.id(), &root_record_id(), record.revision)?;
         let holders = self.holders().clone();
         let (_, secrets) = RootRecord::unwrap(&self.backend, &record.body, &holders, &self.id().0, &aad)?;
@@ -84,8 +85,8 @@ impl Sealed {
             }
         }
         let mut wrapped = seen.record.wrapped.clone();
-        let newest = secrets.last().ok_or_else(super::unusable)?;
-        let present = present.ok_or_else(super::unusable)?;
+        let newest = secrets.last().ok_or_else(unusable)?;
+        let present = present.ok_or_else(unusable)?;
         wrapped.push(wrap(&**present, newest)?);
         if let Some(to) = &to {
             for secret in &secrets {
@@ -125,7 +126,7 @@ impl Sealed {
             if !self.is_all_current(&seen)? {
                 return Ok(Some(false));
             }
-            let kept = seen.record.wrapped.last().ok_or_else(super::unusable)?.clone();
+            let kept = seen.record.wrapped.last().ok_or_else(unusable)?.clone();
             let record = RootRecord { wrapped: vec![kept], ..seen.record.clone() };
             if retriable(self.put_root(&seen, &record, &seen.versions))?.is_none() {
                 return Ok(None);

@@ -3,9 +3,10 @@
 
 use std::collections::HashSet;
 
+use super::Sealed;
 use super::index::{Name, Slot, is_part_of_index};
 use super::record_aad::root_record_id;
-use super::{Sealed, compare};
+use super::violations::compare;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 use crate::store::{MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};

@@ -1,0 +1,78 @@
+//! Updates of the index within a commit.
+
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use zeroize::Zeroizing;
+
+use super::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id, is_part_of_index};
+use super::record_aad::{open_under, seal};
+use super::violations::{compare, unlisted};
+use crate::error::Result;
+use crate::seal::{IdentityKey, RootKeyVersions};
+use crate::store::{Change, Expectation, Pending, RecordId, Revision, StoreId};
+
+/// Updates the index within a commit.
+pub(super) struct Indexed<'a> {
+    pub(super) id: StoreId,
+    pub(super) identity: &'a IdentityKey,
+    pub(super) versions: &'a RootKeyVersions,
+}
+
+impl Indexed<'_> {
+    /// Returns the index changes that accompany `changes`, and the mark of the new head, which is
+    /// the last of them. Until now, every record must have matched the index.
+    pub(super) fn update(
+        &self,
+        pending: &mut dyn Pending,
+        mut head: IndexRoot,
+        expected: &[Expectation],
+        changes: &[Change],
+    ) -> Result<(Vec<Change>, RecordVersion)> {
+        let revision = pending.revision();
+        let expected: HashMap<&RecordId, Option<Revision>> =
+            expected.iter().map(|expectation| (&expectation.id, expectation.revision)).collect();
+        let mut buckets: BTreeMap<u8, Bucket> = BTreeMap::new();
+        for Change { id, body } in changes.iter().filter(|change| !is_part_of_index(&change.id)) {
+            let slot = Slot::of(self.identity, id);
+            let bucket = match buckets.entry(slot.bucket) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.bucket(pending, &head, slot.bucket)?),
+            };
+            let before = expected.get(id).copied().flatten();
+            if bucket.find(&slot.name).map(|mark| mark.revision) != before {
+                return Err(unlisted(id));
+            }
+            match body {
+                Some(body) => bucket.set(&slot.name, RecordVersion::of(revision, body)?),
+                None => bucket.remove(&slot.name),
+            }
+        }
+        let mut more = Vec::with_capacity(buckets.len() + 1);
+        for (number, bucket) in buckets {
+            let body = if bucket.len() == 0 { None } else { Some(Zeroizing::new(bucket.encode()?)) };
+            let change = seal(self.id, self.versions, revision, (bucket_record_id(number), body))?;
+            match &change.body {
+                Some(sealed) => _ = head.buckets.insert(number, RecordVersion::of(revision, sealed)?),
+                None => _ = head.buckets.remove(&number),
+            }
+            more.push(change);
+        }
+        let body = Zeroizing::new(head.encode()?);
+        let change = seal(self.id, self.versions, revision, (head_record_id(), Some(body)))?;
+        let mark = RecordVersion::of(revision, change.body.as_deref().unwrap_or_default())?;
+        more.push(change);
+        Ok((more, mark))
+    }
+
+    /// Returns the bucket as it was before the commit.
+    fn bucket(&self, pending: &mut dyn Pending, head: &IndexRoot, bucket: u8) -> Result<Bucket> {
+        let id = bucket_record_id(bucket);
+        let record = pending.get(&id)?;
+        compare(&id, record.as_ref(), head.buckets.get(&bucket).copied())?;
+        match record {
+            Some(record) => Bucket::decode(open_under(self.id, self.versions, &id, &record)?.expose_secret()),
+            None => Ok(Bucket::default()),
+        }
+    }
+}
