@@ -16,6 +16,7 @@ mod format_compatibility;
 mod integrity;
 #[cfg(feature = "sqlite")]
 mod persistence;
+mod prefetch_hints;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod residual_secrets;
 #[cfg(feature = "sqlite")]

@@ -1,7 +1,7 @@
 //! Updates of the index within a commit.
 
-use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashMap};
 
 use zeroize::Zeroizing;
 
@@ -17,6 +17,13 @@ pub(super) struct Indexed<'a> {
     pub(super) id: StoreId,
     pub(super) identity: &'a IdentityKey,
     pub(super) versions: &'a RootKeyVersions,
+}
+
+/// Returns the records that [`Indexed::update`] reads if all expected records change.
+pub(super) fn records_to_read(identity: &IdentityKey, expected: &[Expectation]) -> Vec<RecordId> {
+    let listed = expected.iter().map(|expectation| &expectation.id).filter(|id| !is_part_of_index(id));
+    let buckets: BTreeSet<u8> = listed.map(|id| Slot::of(identity, id).bucket).collect();
+    std::iter::once(head_record_id()).chain(buckets.into_iter().map(bucket_record_id)).collect()
 }
 
 impl Indexed<'_> {

@@ -25,7 +25,7 @@ use zeroize::Zeroizing;
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id};
-use self::index_update::Indexed;
+use self::index_update::{Indexed, records_to_read};
 use self::measured::commit_measured;
 pub(in crate::kms) use self::record_aad::PlainChange;
 use self::record_aad::{identity_record_id, open_under, record_aad, root_record_id, seal};
@@ -306,8 +306,10 @@ impl Sealed {
     ) -> Result<Revision, CommitError> {
         let mut all = vec![Expectation { id: root_record_id(), revision: Some(root) }];
         all.extend_from_slice(expected);
+        // The record of the root key changes only alone.
+        let prefetch = records_to_read(&self.identity, if expected.is_empty() { &all } else { expected });
         let head_mark = Cell::new(None);
-        let revision = commit_measured(&self.metrics, &*self.store, &all, &mut |pending| {
+        let revision = commit_measured(&self.metrics, &*self.store, &all, &prefetch, &mut |pending| {
             let mut changes = changes(pending.revision())?;
             let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
             let mark = RecordVersion::of(head.revision, &head.body)?;
