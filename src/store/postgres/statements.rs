@@ -55,7 +55,7 @@ impl Statements {
         }
         let prepared: Vec<_> = pipeline.run().await.into_iter().collect::<Result<_, _>>()?;
         let [identity, revision, get_all, revisions_of, scan_all, scan_account, write] =
-            <[_; 7]>::try_from(prepared).ok().expect("a statement for each text");
+            <[_; 7]>::try_from(prepared).expect("a statement for each text");
         Ok(Self { identity, revision, get_all, revisions_of, scan_all, scan_account, write })
     }
 }
