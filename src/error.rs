@@ -13,8 +13,10 @@ use std::sync::Arc;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The error type of this crate. A failed operation had no effect, unless the message says that the
-/// change was committed. That happens when a step after the commit fails: the audit trail does not
-/// accept the outcome, or the anchor of the store cannot be moved.
+/// change was committed, or may have been. The first happens when a step after the commit fails:
+/// the audit trail does not accept the outcome, or the anchor of the store cannot be moved. The
+/// second happens when the store cannot confirm a commit
+/// ([`StoreError::is_ambiguous`](crate::store::StoreError::is_ambiguous)).
 ///
 /// [`Error::kind`] is for programs and the `Display` text is for humans. The text says what failed
 /// and names the identifier involved. It never contains key bytes, plaintext, or encryption context

@@ -96,6 +96,9 @@ pub enum Outcome {
     Success,
     /// The action was denied or failed for this reason.
     Failure(ErrorKind),
+    /// The store did not confirm the change, so it may or may not have taken effect. Once the store
+    /// shows the result, a trail with a chain states it in a later record.
+    Ambiguous(ErrorKind),
 }
 
 /// A key that an action affected.

@@ -31,7 +31,7 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// | `eventSource`, `eventName` | `kms.amazonaws.com`, the operation |
 /// | `awsRegion` | the region of the `Kms` |
 /// | `userIdentity` | `type`, `arn`, `accountId`; `invokedBy` names a service that acts on its own or forwards the call |
-/// | `outcome` | `intent`, `success` or `failure`; for a failure, `errorCode` is the name of the exception and `errorMessage` is its text |
+/// | `outcome` | `intent`, `success`, `failure`, or `ambiguous` for a change that may or may not have taken effect; for the last two, `errorCode` is the name of the exception and `errorMessage` is its text |
 /// | `change` | links the intent of a change to its outcome; only in events about a change |
 /// | `readOnly`, `dryRun` | true or false |
 /// | `requestParameters` | parameters and encryption context (a repeated name has an array of its values); `keyId` if the request named an alias or no key; `serviceEventDetails` for a service event |
@@ -119,7 +119,7 @@ impl Serialize for Json<'_> {
         map.serialize_entry("awsRegion", self.locality.region())?;
         map.serialize_entry("userIdentity", &Identity(event))?;
         map.serialize_entry("outcome", outcome_name(&event.outcome))?;
-        if let Outcome::Failure(kind) = event.outcome {
+        if let Outcome::Failure(kind) | Outcome::Ambiguous(kind) = event.outcome {
             map.serialize_entry("errorCode", &Displayed(kind))?;
         }
         if let Some(message) = &event.message {
@@ -144,6 +144,7 @@ const fn outcome_name(outcome: &Outcome) -> &'static str {
         Outcome::Intent => "intent",
         Outcome::Success => "success",
         Outcome::Failure(_) => "failure",
+        Outcome::Ambiguous(_) => "ambiguous",
     }
 }
 

@@ -31,7 +31,7 @@ const MAC_LENGTH: usize = MAC_START.len() + 64 + 2;
 pub(super) enum LineKind {
     /// An event.
     Event,
-    /// The result of a change whose outcome was missing when the trail was reopened.
+    /// The result of a change whose outcome was ambiguous, or missing when the trail was reopened.
     Reconciled,
     /// A signature over an earlier position of the chain.
     Checkpoint,
@@ -215,11 +215,13 @@ impl<'a> Line<'a> {
             LineKind::Event => {
                 let parts: EventParts<'_> = serde_json::from_str(self.body.get()).ok()?;
                 let change = ChangeId::parse(parts.change?)?;
-                Some(match parts.outcome {
-                    "intent" => ChangeStep::Announced(change),
-                    "success" => ChangeStep::Ended(change),
-                    _ => ChangeStep::Failed(change),
-                })
+                match parts.outcome {
+                    "intent" => Some(ChangeStep::Announced(change)),
+                    "success" => Some(ChangeStep::Ended(change)),
+                    // The change ends with the record that states its result.
+                    "ambiguous" => None,
+                    _ => Some(ChangeStep::Failed(change)),
+                }
             }
         }
     }
@@ -292,6 +294,8 @@ mod tests {
         assert_eq!(step(LineKind::Event, &failure), Some(ChangeStep::Failed(change)));
         let success = format!("{{\"outcome\":\"success\",\"change\":\"{change}\"}}");
         assert_eq!(step(LineKind::Event, &success), Some(ChangeStep::Ended(change)));
+        let ambiguous = format!("{{\"outcome\":\"ambiguous\",\"change\":\"{change}\"}}");
+        assert_eq!(step(LineKind::Event, &ambiguous), None);
         assert_eq!(step(LineKind::Event, "{\"outcome\":\"success\"}"), None);
         assert_eq!(step(LineKind::Reconciled, &reconciled_body(change, true)), Some(ChangeStep::Ended(change)));
     }

@@ -241,6 +241,35 @@ pub trait ChainStore: fmt::Debug {
     /// - [`Conflict`](crate::ErrorKind::Conflict) if the store already knows the chain
     /// - [`Store`](crate::ErrorKind::Store) if the store cannot be written
     fn add(&self, chain: &ChainState) -> Result<()>;
+
+    /// Returns the state of a chain once no commit of an earlier writer can change it anymore. A
+    /// sink that takes over a chain must use this state to decide whether a pending change was
+    /// committed: a server may still be processing the last commit of a process that was killed.
+    /// Returns `None` if the chain is unknown.
+    ///
+    /// The default returns the current state, which suits a store whose commits end with their
+    /// process.
+    ///
+    /// # Errors
+    /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read or written
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Mutex;
+    ///
+    /// use strongroom::audit::{ChainState, ChainStore};
+    /// use strongroom::crypto::CryptoBackend;
+    ///
+    /// let chains = Mutex::new(Vec::new());
+    /// let fresh = ChainState::generate(&CryptoBackend::default())?;
+    /// assert!(chains.settled(fresh.id())?.is_none());
+    /// chains.add(&fresh)?;
+    /// assert_eq!(chains.settled(fresh.id())?.map(|state| state.id()), Some(fresh.id()));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    fn settled(&self, id: ChainId) -> Result<Option<ChainState>> {
+        Ok(self.chains()?.into_iter().find(|chain| chain.id() == id))
+    }
 }
 
 /// Stores chains in memory, for tests.
@@ -316,6 +345,45 @@ pub trait AuditChain: Send + Sync {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     fn committed(&self, change: ChangeId);
+
+    /// Records the result of a change whose outcome was [`Outcome::Ambiguous`], now that the store
+    /// shows it. The `Kms` calls this once for each such change, and again if it failed.
+    ///
+    /// The default does nothing, which suits a chain whose records do not state results.
+    ///
+    /// # Errors
+    /// - [`Audit`](crate::ErrorKind::Audit) if the sink cannot be written
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Mutex;
+    ///
+    /// use strongroom::audit::{Action, Attachment, AuditChain, AuditEvent, AuditSink, ChangeId, FileTrail, Outcome};
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::identity::{AccountId, Locality, Principal};
+    /// use strongroom::{ErrorKind, Timestamp};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (backend, locality, chains) = (CryptoBackend::default(), Locality::default(), Mutex::new(Vec::new()));
+    /// # let trail = FileTrail::new(directory.path());
+    /// # trail.attach(&Attachment::new(&backend, &locality, &chains))?;
+    /// let change = ChangeId::generate(&backend)?;
+    /// let root = Principal::root(AccountId::default());
+    /// for outcome in [Outcome::Intent, Outcome::Ambiguous(ErrorKind::Store)] {
+    ///     let mut event = AuditEvent::new(Timestamp::from_unix_millis(0), Action::DeleteKey, root.clone());
+    ///     (event.outcome, event.change) = (outcome, Some(change));
+    ///     trail.record(event)?;
+    /// }
+    /// let chain = trail.chain().unwrap();
+    /// assert_eq!(chain.state(None)?.pending()[0].id, change);
+    /// chain.reconcile(change, true)?;
+    /// assert!(chain.state(None)?.pending().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    fn reconcile(&self, change: ChangeId, committed: bool) -> Result<()> {
+        let _ = (change, committed);
+        Ok(())
+    }
 
     /// Returns `true` if a chain is known to have a writer: this sink, or another one in this or
     /// another process.

@@ -84,6 +84,9 @@ impl AuditSink for TracingTrail {
                 emit!(self, event, Level::ERROR, "failed", outcome = "failure", ?kind);
             }
             Outcome::Failure(kind) => emit!(self, event, Level::WARN, "refused", outcome = "refused", ?kind),
+            Outcome::Ambiguous(kind) => {
+                emit!(self, event, Level::ERROR, "may have taken effect", outcome = "ambiguous", ?kind);
+            }
         }
         Ok(())
     }
@@ -181,6 +184,7 @@ mod tests {
             (Outcome::Failure(ErrorKind::AccessDenied), "WARN", "refused", "refused", Some("AccessDenied")),
             (Outcome::Failure(ErrorKind::InvalidState), "WARN", "refused", "refused", Some("InvalidState")),
             (Outcome::Failure(ErrorKind::Store), "ERROR", "failed", "failure", Some("Store")),
+            (Outcome::Ambiguous(ErrorKind::Store), "ERROR", "may have taken effect", "ambiguous", Some("Store")),
             (Outcome::Failure(ErrorKind::KeyUnavailable), "ERROR", "failed", "failure", Some("KeyUnavailable")),
         ];
         for (outcome, level, message, field, kind) in cases {

@@ -49,7 +49,8 @@ const CHECKPOINT_ATTEMPTS: usize = 8;
 /// reordered records, and a truncated tail.
 ///
 /// The chain is resumed after a restart. Every change whose outcome is missing then gets a record
-/// that states whether the change was committed.
+/// that states whether the change was committed. A change that the store did not confirm gets the
+/// outcome `ambiguous`, and such a record as soon as the store shows the result.
 ///
 /// If a file cannot be written, the event is rejected and the operation fails. The trail recovers
 /// as soon as writing works again. A file that another program has changed or, on Unix, deleted is
@@ -205,13 +206,14 @@ impl FileTrail {
     }
 
     /// Writes the result of each change whose outcome is missing.
-    fn reconcile(&self) -> Result<()> {
+    fn reconcile_all(&self) -> Result<()> {
         let pending: Vec<PendingChange> = self.lock().writer()?.pending.values().copied().collect();
-        for PendingChange { id, committed } in pending {
-            let body = line::reconciled_body(id, committed);
-            self.keep(Entry { kind: LineKind::Reconciled, body, step: Some(ChangeStep::Ended(id)) })?;
-        }
-        Ok(())
+        pending.into_iter().try_for_each(|change| self.write_result(change.id, change.committed))
+    }
+
+    fn write_result(&self, change: ChangeId, committed: bool) -> Result<()> {
+        let body = line::reconciled_body(change, committed);
+        self.keep(Entry { kind: LineKind::Reconciled, body, step: Some(ChangeStep::Ended(change)) })
     }
 
     /// Appends a line and waits until it is stored.
@@ -306,10 +308,11 @@ impl AuditSink for FileTrail {
     fn record(&self, event: AuditEvent) -> Result<()> {
         self.check_process()?;
         let body = to_json(&event, self.locality.get().ok_or_else(unattached)?)?;
-        let step = event.change.map(|change| match event.outcome {
-            Outcome::Intent => ChangeStep::Announced(change),
-            Outcome::Success => ChangeStep::Ended(change),
-            Outcome::Failure(_) => ChangeStep::Failed(change),
+        let step = event.change.and_then(|change| match event.outcome {
+            Outcome::Intent => Some(ChangeStep::Announced(change)),
+            Outcome::Success => Some(ChangeStep::Ended(change)),
+            Outcome::Failure(_) => Some(ChangeStep::Failed(change)),
+            Outcome::Ambiguous(_) => None,
         });
         self.keep(Entry { kind: LineKind::Event, body, step })
     }
@@ -332,7 +335,7 @@ impl AuditSink for FileTrail {
             state.writer = Some(writer);
             self.locality.get_or_init(|| attachment.locality.clone());
         }
-        self.reconcile()?;
+        self.reconcile_all()?;
         Ok(Some(self.lock().writer()?.snapshot(None)))
     }
 
@@ -370,6 +373,14 @@ impl AuditChain for FileTrail {
         if let Some(change) = self.lock().writer.as_mut().and_then(|writer| writer.pending.get_mut(&change)) {
             change.committed = true;
         }
+    }
+
+    fn reconcile(&self, change: ChangeId, committed: bool) -> Result<()> {
+        self.check_process()?;
+        if !self.lock().writer()?.pending.contains_key(&change) {
+            return Ok(());
+        }
+        self.write_result(change, committed)
     }
 
     fn is_in_use(&self, chain: ChainId) -> Result<bool> {

@@ -28,7 +28,7 @@ pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writ
         // ago.
         let Some(state) = find(attachment, id)? else { continue };
         match last_file(directory, id)? {
-            Some(last) => return resume(directory, attachment, &state, last, lock),
+            Some(last) => return resume(directory, attachment, state, last, lock),
             // The process ended, or the disk was full, before the first file was created.
             None if state.records() == 0 => return begin(directory, attachment, state, lock),
             // The files of this chain were moved elsewhere.
@@ -91,38 +91,17 @@ fn writer(
 
 /// Reads and verifies the records written since the last state in the store, and resumes the chain
 /// after them.
-fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, last: u64, lock: File) -> Result<Writer> {
-    let mut tail = Tail {
-        chain: state.id(),
-        attachment,
-        position: state.position(),
-        seen: 0,
-        announced: BTreeSet::new(),
-        ended: BTreeSet::new(),
-        failed: BTreeSet::new(),
-    };
-    let mut index = tail.file_of_next_record(directory, last)?;
-    let (header, length) = loop {
-        let end = tail.read_file(directory, index, index == last)?;
-        if index == last {
-            break end;
-        }
-        index += 1;
-    };
-    if tail.seen < state.records() {
-        return Err(altered(state.id(), "records are missing at the end"));
+fn resume(directory: &Path, attachment: &Attachment<'_>, state: ChainState, last: u64, lock: File) -> Result<Writer> {
+    let id = state.id();
+    let (mut state, mut tail) = (state.copy(), Tail::read(directory, attachment, &state, last)?);
+    if tail.pending(&state).values().any(|change| !change.committed)
+        && let Some(settled) = attachment.chains.settled(id)?
+    {
+        (tail, state) = (Tail::read(directory, attachment, &settled, last)?, settled);
     }
-    let path = files::path(directory, state.id(), last);
-    let output = Output::resume(directory, header, length).map_err(|error| failed("write", &path, error))?;
-    let mut pending: BTreeMap<_, _> = state.pending().iter().map(|change| (change.id, *change)).collect();
-    for id in tail.announced {
-        pending.entry(id).or_insert(PendingChange { id, committed: false });
-    }
-    // A change that the store committed took effect, even if a disk error made the process report a failure.
-    let is_over = |change: &PendingChange| {
-        tail.ended.contains(&change.id) || (tail.failed.contains(&change.id) && !change.committed)
-    };
-    pending.retain(|_, change| !is_over(change));
+    let path = files::path(directory, id, last);
+    let output = Output::resume(directory, tail.header, tail.length).map_err(|error| failed("write", &path, error))?;
+    let pending = tail.pending(&state);
     let origin = state.at(state.position(), Vec::new());
     Ok(writer(attachment, origin, lock, tail.position, pending, output))
 }
@@ -137,9 +116,49 @@ struct Tail<'a> {
     announced: BTreeSet<ChangeId>,
     ended: BTreeSet<ChangeId>,
     failed: BTreeSet<ChangeId>,
+    /// The header of the last file, and the length of its complete lines in bytes.
+    header: FileHeader,
+    length: u64,
 }
 
-impl Tail<'_> {
+impl<'a> Tail<'a> {
+    /// Reads the files from the position of `state` to the end of the last one.
+    fn read(directory: &Path, attachment: &'a Attachment<'a>, state: &ChainState, last: u64) -> Result<Self> {
+        let position = state.position();
+        let mut tail = Self {
+            chain: state.id(),
+            attachment,
+            header: FileHeader { chain: state.id(), index: last, first: position.next, previous: position.mac },
+            position,
+            seen: 0,
+            announced: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            failed: BTreeSet::new(),
+            length: 0,
+        };
+        for index in tail.file_of_next_record(directory, last)?..=last {
+            (tail.header, tail.length) = tail.read_file(directory, index, index == last)?;
+        }
+        if tail.seen < state.records() {
+            return Err(altered(state.id(), "records are missing at the end"));
+        }
+        Ok(tail)
+    }
+
+    /// Returns the changes that the trail announces but does not end.
+    fn pending(&self, state: &ChainState) -> BTreeMap<ChangeId, PendingChange> {
+        let mut pending: BTreeMap<_, _> = state.pending().iter().map(|change| (change.id, *change)).collect();
+        for id in &self.announced {
+            pending.entry(*id).or_insert(PendingChange { id: *id, committed: false });
+        }
+        // A change that the store committed took effect, even if a disk error made the process report a failure.
+        let is_over = |change: &PendingChange| {
+            self.ended.contains(&change.id) || (self.failed.contains(&change.id) && !change.committed)
+        };
+        pending.retain(|_, change| !is_over(change));
+        pending
+    }
+
     /// Returns the file that contains or would contain the next record: the last file that does not
     /// start after it.
     fn file_of_next_record(&self, directory: &Path, last: u64) -> Result<u64> {

@@ -7,11 +7,11 @@ use crate::audit::{AuditChain, AuditEvent, AuditSink, ChainId, ChangeId};
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::kms::records::audit_chain::chain_record_id;
-use crate::kms::storage::audit_chain::ChainRecord;
+use crate::kms::storage::audit_chain::{ChainProgress, ChainRecord};
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::retry::commit_with_retry;
-use crate::kms::storage::sealed::is_committed;
+use crate::kms::storage::sealed::{ambiguous_commit, is_committed};
 use crate::metrics::{FAILURE, Metric, Metrics, SUCCESS};
 use crate::span::StepSpan;
 use crate::store::{CommitError, Revision};
@@ -59,22 +59,30 @@ impl AuditLog {
         let (Some(chain), Some(record)) = (self.sink.chain(), &self.chain) else {
             return registry.commit(&edits);
         };
-        let mut revision = record.revision();
-        let done = commit_with_chain(registry, (chain, record.id()), &mut revision, &mut edits, Some(change));
+        let mut progress = record.progress();
+        let done = commit_with_chain(registry, (chain, record.id()), &mut progress, &mut edits, Some(change));
         match &done {
             Ok(_) => chain.committed(change),
             Err(CommitError::Failed(error)) if is_committed(error) => chain.committed(change),
-            Err(_) => {}
+            Err(CommitError::Failed(error)) => {
+                if let Some(mark) = ambiguous_commit(error) {
+                    progress.add_ambiguous(change, mark);
+                }
+            }
+            Err(CommitError::Conflict(_)) => {}
         }
-        drop(revision);
+        drop(progress);
+        record.report_settled(chain);
         done
     }
 
     /// Stores the current state of the chain, so that truncating the log before this point is
-    /// detected.
+    /// detected. Settles ambiguous changes.
     pub(in crate::kms) fn save_chain(&self, registry: &Registry) -> Result<()> {
         let (Some(chain), Some(record)) = (self.sink.chain(), &self.chain) else { return Ok(()) };
-        commit_with_chain(registry, (chain, record.id()), &mut record.revision(), &mut Vec::new(), None)?;
+        let saved = commit_with_chain(registry, (chain, record.id()), &mut record.progress(), &mut Vec::new(), None);
+        record.report_settled(chain);
+        saved?;
         Ok(())
     }
 
@@ -100,21 +108,21 @@ impl AuditLog {
 fn commit_with_chain(
     registry: &Registry,
     (chain, id): (&dyn AuditChain, ChainId),
-    revision: &mut Option<Revision>,
+    progress: &mut ChainProgress,
     edits: &mut Vec<Edit>,
     committing: Option<ChangeId>,
 ) -> Result<Revision, CommitError> {
     let contended = || Err(CommitError::Conflict(chain_record_id(id)));
     commit_with_retry(contended, || {
-        edits.push(Edit::put(chain_record_id(id), &chain.state(committing)?, *revision)?);
+        edits.push(Edit::put(chain_record_id(id), &chain.state(committing)?, progress.revision())?);
         match registry.commit(edits) {
             Err(CommitError::Conflict(conflict)) if conflict == chain_record_id(id) => {
                 edits.pop();
-                *revision = registry.sealed().get_sealed(&chain_record_id(id))?.map(|record| record.revision);
+                progress.reload(registry, chain, id)?;
                 Ok(None)
             }
             Ok(committed) => {
-                *revision = Some(committed);
+                progress.advance(committed);
                 Ok(Some(committed))
             }
             Err(refused) => Err(refused),

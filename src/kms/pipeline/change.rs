@@ -13,7 +13,7 @@ use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::core::Core;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::retry::{commit_with_counted_retry, retriable};
-use crate::kms::storage::sealed::is_committed;
+use crate::kms::storage::sealed::{is_ambiguous, is_committed};
 use crate::store::CommitError;
 
 /// The step that the change of a call has reached. The types in this file only move it forward.
@@ -23,6 +23,8 @@ enum ChangeState {
     Announced(ChangeId),
     /// The intent was written for a change that takes several commits, which share no ID.
     Begun,
+    /// The store did not confirm the commit, so it may or may not have taken effect.
+    Ambiguous,
     Committed,
 }
 
@@ -127,7 +129,7 @@ impl<'a> Change<'a> {
         let Self { core, call_context } = self;
         let id = match call_context.change {
             ChangeState::Announced(id) => id,
-            ChangeState::Begun | ChangeState::Committed => {
+            ChangeState::Begun | ChangeState::Ambiguous | ChangeState::Committed => {
                 return Err(Error::new(
                     ErrorKind::Internal,
                     "a call can make only one change, and this one has already begun another",
@@ -152,13 +154,19 @@ impl<'a> Announced<'a> {
     ///
     /// # Errors
     /// - The errors of the commit. A failure after the commit is not an error here:
-    ///   [`Committed::finish`] returns it.
+    ///   [`Committed::finish`] returns it. If the store did not confirm the commit, the outcome of
+    ///   the call is [`Outcome::Ambiguous`].
     pub(in crate::kms) fn commit(self, edits: Vec<Edit>) -> Result<Committed<'a>, CommitError> {
         let Self { core, call_context, id } = self;
         let failure = match core.audit.commit(&core.registry, edits, id) {
             Ok(_) => None,
             Err(CommitError::Failed(error)) if is_committed(&error) => Some(error),
-            Err(error) => return Err(error),
+            Err(error) => {
+                if matches!(&error, CommitError::Failed(error) if is_ambiguous(error)) {
+                    call_context.change = ChangeState::Ambiguous;
+                }
+                return Err(error);
+            }
         };
         call_context.change = ChangeState::Committed;
         Ok(Committed { core, failure })
@@ -240,7 +248,7 @@ pub(in crate::kms) fn own_change<T>(
         ChangeState::Announced(_) if matches!(result, Ok(None)) => {
             call_context.event.outcome = Outcome::Failure(ErrorKind::Conflict);
         }
-        ChangeState::Announced(_) | ChangeState::Begun | ChangeState::Committed => {}
+        ChangeState::Announced(_) | ChangeState::Begun | ChangeState::Ambiguous | ChangeState::Committed => {}
     }
     write_outcome(core, call_context, result)
 }
@@ -256,12 +264,17 @@ pub(in crate::kms) fn write_outcome<T>(core: &Core, call_context: CallContext, r
     let CallContext { mut event, change, .. } = call_context;
     let is_committed = matches!(change, ChangeState::Committed);
     if let Some(error) = result.as_ref().err().filter(|_| !is_committed) {
-        event.outcome = Outcome::Failure(error.kind());
+        event.outcome = match change {
+            ChangeState::Ambiguous => Outcome::Ambiguous(error.kind()),
+            // A commit in between may have taken effect.
+            ChangeState::Begun if is_ambiguous(error) => Outcome::Ambiguous(error.kind()),
+            _ => Outcome::Failure(error.kind()),
+        };
         event.message = Some(error.to_string().into());
     }
     let failed = match change {
         ChangeState::Unannounced | ChangeState::Announced(_) => audit_failed_before_commit,
-        ChangeState::Begun => audit_failed_within_change,
+        ChangeState::Begun | ChangeState::Ambiguous => audit_failed_within_change,
         ChangeState::Committed => audit_failed_after_commit,
     };
     core.audit.record(event).map_err(failed)?;
@@ -279,10 +292,10 @@ pub(in crate::kms) fn audit_failed_before_commit(error: Error) -> Error {
 }
 
 /// Returns the error for an audit log that rejects the outcome of a change that failed between its
-/// commits.
+/// commits, or whose commit the store did not confirm.
 fn audit_failed_within_change(error: Error) -> Error {
     let text = format!(
-        "cannot write the outcome to the audit trail, and a part of the change may have been committed: \
+        "cannot write the outcome to the audit trail, and the change or a part of it may have been committed: \
          {error}"
     );
     Error::new(ErrorKind::Audit, text).with_source(error)

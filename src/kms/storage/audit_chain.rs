@@ -5,7 +5,8 @@ use std::fmt;
 use super::edit::Edit;
 use super::registry::Registry;
 use super::retry::{commit_with_retry, retriable};
-use crate::audit::{Attachment, AuditSink, ChainId, ChainState, ChainStore};
+use super::sealed::CommitMark;
+use crate::audit::{Attachment, AuditChain, AuditSink, ChainId, ChainState, ChainStore, ChangeId, PendingChange};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
 use crate::kms::records::audit_chain::chain_record_id;
@@ -18,7 +19,60 @@ use crate::store::{CommitError, Revision};
 #[derive(Debug)]
 pub(in crate::kms) struct ChainRecord {
     id: ChainId,
-    revision: Mutex<Option<Revision>>,
+    progress: Mutex<ChainProgress>,
+}
+
+/// The record as last seen, and changes whose commits the store did not confirm.
+///
+/// Every commit of a change expects the revision of this record and replaces it. The next state of
+/// the record therefore shows the result of all of them: the one that took effect is in it as
+/// committed, and the others no longer can.
+#[derive(Debug, Default)]
+pub(in crate::kms) struct ChainProgress {
+    /// The revision of the record, or `None` if it was deleted.
+    revision: Option<Revision>,
+    ambiguous: Vec<(ChangeId, CommitMark)>,
+    /// Changes whose result is known but not in the audit log yet.
+    settled: Vec<PendingChange>,
+}
+
+impl ChainProgress {
+    pub(in crate::kms) const fn revision(&self) -> Option<Revision> {
+        self.revision
+    }
+
+    /// Records that a commit of a change may have taken effect.
+    pub(in crate::kms) fn add_ambiguous(&mut self, change: ChangeId, mark: CommitMark) {
+        self.ambiguous.push((change, mark));
+    }
+
+    /// Records a commit of the record. It was based on the revision that all ambiguous commits
+    /// expect, so none of them took effect.
+    pub(in crate::kms) fn advance(&mut self, revision: Revision) {
+        self.revision = Some(revision);
+        let lost = self.ambiguous.drain(..).map(|(id, _)| PendingChange { id, committed: false });
+        self.settled.extend(lost);
+    }
+
+    /// Reads the record again after another commit replaced it. Marks the ambiguous change that was
+    /// committed with it in the chain.
+    pub(in crate::kms) fn reload(&mut self, registry: &Registry, chain: &dyn AuditChain, id: ChainId) -> Result<()> {
+        let stored: Option<(Revision, ChainState)> = registry.read(&chain_record_id(id))?;
+        for (id, mark) in std::mem::take(&mut self.ambiguous) {
+            let committed = match &stored {
+                Some((_, state)) => Some(state.pending().iter().any(|change| change.id == id && change.committed)),
+                // The record was deleted. If the store shows no result, the change stays without one.
+                None => registry.sealed().took_effect(mark),
+            };
+            let Some(committed) = committed else { continue };
+            if committed {
+                chain.committed(id);
+            }
+            self.settled.push(PendingChange { id, committed });
+        }
+        self.revision = stored.map(|(revision, _)| revision);
+        Ok(())
+    }
 }
 
 impl ChainRecord {
@@ -49,20 +103,28 @@ impl ChainRecord {
         .map(Some)
     }
 
-    const fn at(id: ChainId, revision: Revision) -> Self {
-        Self { id, revision: Mutex::new(Some(revision)) }
+    fn at(id: ChainId, revision: Revision) -> Self {
+        Self { id, progress: Mutex::new(ChainProgress { revision: Some(revision), ..ChainProgress::default() }) }
     }
 
     pub(in crate::kms) const fn id(&self) -> ChainId {
         self.id
     }
 
-    /// Locks the record and returns its revision, or `None` if it was deleted. The guard must be
-    /// held from the snapshot of the chain until the commit is recorded in the chain and the new
-    /// revision in the guard.
-    pub(in crate::kms) fn revision(&self) -> MutexGuard<'_, Option<Revision>> {
-        // A single number is always consistent.
-        self.revision.lock()
+    /// Locks the record. The guard must be held from the snapshot of the chain until the commit is
+    /// recorded in the chain and in the guard.
+    pub(in crate::kms) fn progress(&self) -> MutexGuard<'_, ChainProgress> {
+        // Every assignment leaves the data consistent.
+        self.progress.lock()
+    }
+
+    /// Writes the results of changes that were ambiguous to the audit log. If that fails, they
+    /// remain for the next call.
+    pub(in crate::kms) fn report_settled(&self, chain: &dyn AuditChain) {
+        let settled = std::mem::take(&mut self.progress().settled);
+        let report = |change: &PendingChange| chain.reconcile(change.id, change.committed).is_err();
+        let left: Vec<_> = settled.into_iter().filter(report).collect();
+        self.progress().settled.extend(left);
     }
 }
 
@@ -83,5 +145,17 @@ impl ChainStore for Chains<'_> {
     fn add(&self, chain: &ChainState) -> Result<()> {
         let edit = Edit::put(chain_record_id(chain.id()), chain, None)?;
         self.0.commit(&[edit]).map(drop).map_err(Error::from)
+    }
+
+    /// Writes the state again. A commit that is still in progress has either replaced it, or can no
+    /// longer do so.
+    fn settled(&self, id: ChainId) -> Result<Option<ChainState>> {
+        let contended = || Err(CommitError::Conflict(chain_record_id(id)).into());
+        commit_with_retry(contended, || {
+            let found: Option<(Revision, ChainState)> = self.0.read(&chain_record_id(id))?;
+            let Some((revision, state)) = found else { return Ok(Some(None)) };
+            let committed = retriable(self.0.commit(&[Edit::put(chain_record_id(id), &state, Some(revision))?]))?;
+            Ok(committed.map(|_| Some(state)))
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! Helpers that several tests share.
 
+pub(crate) mod ambiguous_store;
 pub(crate) mod blobs;
 #[cfg(feature = "sqlite")]
 pub(crate) mod child_process;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::ambiguous::is_ambiguous;
 use super::index::{IndexRoot, REMEMBERED_HEADS, RecordVersion, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::IdentityKey;
@@ -27,6 +28,10 @@ pub(in crate::kms) fn is_committed(error: &Error) -> bool {
 /// Returns the error of a step that was not performed because an error followed its preparatory
 /// commit.
 pub(in crate::kms) fn only_prepared(error: Error) -> Error {
+    if is_ambiguous(&error) {
+        let text = "the store did not confirm a preparatory commit, so nothing else was changed: try again";
+        return Error::new(error.kind(), text).with_source(error);
+    }
     if !is_committed(&error) {
         return error;
     }

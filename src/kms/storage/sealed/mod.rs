@@ -5,6 +5,7 @@
 //! version. Every commit also updates the index in the same transaction, and every read is compared
 //! with it.
 
+mod ambiguous;
 mod anchored;
 mod index;
 mod index_update;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use zeroize::Zeroizing;
 
+pub(in crate::kms) use self::ambiguous::{CommitMark, ambiguous_commit, is_ambiguous};
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id};
@@ -309,7 +311,7 @@ impl Sealed {
         // The record of the root key changes only alone.
         let prefetch = records_to_read(&self.identity, if expected.is_empty() { &all } else { expected });
         let head_mark = Cell::new(None);
-        let revision = commit_measured(&self.metrics, &*self.store, &all, &prefetch, &mut |pending| {
+        let committed = commit_measured(&self.metrics, &*self.store, &all, &prefetch, &mut |pending| {
             let mut changes = changes(pending.revision())?;
             let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
             let mark = RecordVersion::of(head.revision, &head.body)?;
@@ -326,7 +328,11 @@ impl Sealed {
             head_mark.set(Some(mark));
             changes.extend(more);
             Ok(changes)
-        })?;
+        });
+        let revision = match (committed, head_mark.get()) {
+            (Err(CommitError::Failed(error)), Some(mark)) => self.settle(mark, error)?,
+            (committed, _) => committed?,
+        };
         if let Some(mark) = head_mark.get() {
             self.witness.advance(&self.identity, mark)?;
         }

@@ -1,0 +1,69 @@
+//! Commits that the store could neither confirm nor rule out.
+//!
+//! Every commit writes a new head, whose revision and tag no other commit can have. The head of a
+//! later state therefore shows which commit wrote that revision.
+
+use super::Sealed;
+use super::index::{RecordVersion, head_record_id};
+use crate::error::Error;
+use crate::store::{CommitError, Revision, StoreError};
+
+/// A commit that may or may not have taken effect, identified by the head that it was to write.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+struct Ambiguous {
+    head: RecordVersion,
+    #[source]
+    error: Error,
+}
+
+/// Identifies a commit whose outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kms) struct CommitMark(RecordVersion);
+
+/// Returns the commit that may have taken effect despite the error, if there is one.
+pub(in crate::kms) fn ambiguous_commit(error: &Error) -> Option<CommitMark> {
+    let ambiguous: &Ambiguous = error.cause()?.downcast_ref()?;
+    Some(CommitMark(ambiguous.head))
+}
+
+/// Returns `true` if a change may have taken effect despite the error.
+pub(in crate::kms) fn is_ambiguous(error: &Error) -> bool {
+    ambiguous_commit(error).is_some()
+}
+
+impl Sealed {
+    /// Returns the result of a commit that failed with `error` after all its records were sealed,
+    /// of which `head` is one.
+    pub(super) fn settle(&self, head: RecordVersion, error: Error) -> Result<Revision, CommitError> {
+        match error.downcast_ref() {
+            // The file that this process has open may not be the one that remains.
+            Some(StoreError::Unconfirmed(_)) => {}
+            Some(StoreError::Ambiguous(_)) => match self.took_effect(CommitMark(head)) {
+                Some(true) => return Ok(head.revision),
+                Some(false) => {
+                    let lost = "the connection was lost during a commit, which did not take effect";
+                    return Err(Error::from(StoreError::Unreachable(lost.into())).into());
+                }
+                None => {}
+            },
+            _ => return Err(error.into()),
+        }
+        let text = error.to_string();
+        Err(Error::new(error.kind(), text).with_source(Ambiguous { head, error }).into())
+    }
+
+    /// Returns `true` if the commit took effect, `false` if it did not and cannot anymore, and
+    /// `None` if the current state of the store does not show it.
+    pub(in crate::kms) fn took_effect(&self, CommitMark(wanted): CommitMark) -> Option<bool> {
+        let record = self.store.get(&head_record_id()).ok()?;
+        let (head, index) = &*self.open_head(record, Revision::default()).ok()?;
+        // Before that revision, the commit may still be in progress.
+        let behind = head.revision.0.checked_sub(wanted.revision.0)?;
+        let tag = match behind.checked_sub(1) {
+            None => &head.tag,
+            Some(place) => index.earlier.get(usize::try_from(place).ok()?)?,
+        };
+        Some(*tag == wanted.tag)
+    }
+}
