@@ -3,8 +3,9 @@
 //!
 //! Run it with `cargo bench --bench store`. Memory is measured too, in a separate process, and
 //! printed first. Rows named `other key` access a different key each time, out of more keys than
-//! the KMS caches. Rows named `same key` access a single one. A commit waits for the disk. The rows
-//! under `memory` commit to a file in memory, and so show the cost of everything else.
+//! the KMS caches. Rows named `same key` access a single one. Rows named `revalidate` access many
+//! cached keys. A commit waits for the disk. The rows under `memory` commit to a file in memory, and
+//! so show the cost of everything else.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -46,6 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         measure_writing(&mut criterion, "", name, &path, &ids)?;
         measure_writing(&mut criterion, "memory/", name, &first, &ids)?;
     }
+    measure_revalidation(&mut criterion, 1_000)?;
     for keys in [1_000, 10_000] {
         measure_metering(&mut criterion, keys)?;
     }
@@ -122,6 +124,37 @@ fn measure_reading(criterion: &mut Criterion, name: &str, path: &Path, ids: &[Ke
     criterion.bench_function(&row("list/100"), |bench| {
         bench.iter(|| kms.list_keys(PageRequest::default()).expect("a page"));
     });
+    Ok(())
+}
+
+/// Encrypts under each of many cached keys: without a commit in between, after another process has
+/// changed one of the keys, and after this process has.
+fn measure_revalidation(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dyn Error>> {
+    let (_memory, path, ids) = fill(keys)?;
+    let (kms, other) = (Kms::open(&path, root())?, Kms::open(&path, root())?);
+    let encrypt_under_all =
+        || ids.iter().for_each(|id| _ = kms.encrypt(EncryptRequest::new(*id, &[7; 64])).expect("encrypted"));
+    encrypt_under_all();
+    let mut group = criterion.benchmark_group("store");
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(keys.try_into()?));
+    for (row, writer) in [("no commit", None), ("foreign commit", Some(&other)), ("own commit", Some(&kms))] {
+        let mut numbered = ids.iter().copied().cycle().zip(0_u64..);
+        group.bench_function(format!("revalidate/{row}/{keys}"), |bench| {
+            bench.iter_custom(|rounds| {
+                let measured = (0..rounds).map(|_| {
+                    let (id, number) = numbered.next().expect("endless");
+                    if let Some(writer) = writer {
+                        writer.update_key_description(id, number.to_string()).expect("committed");
+                    }
+                    let start = Instant::now();
+                    encrypt_under_all();
+                    start.elapsed()
+                });
+                measured.sum()
+            });
+        });
+    }
+    group.finish();
     Ok(())
 }
 

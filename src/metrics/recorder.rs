@@ -41,7 +41,7 @@ use super::metric::{Label, Metric};
 /// | `result` of commits | `success`, `conflict` (another change came first), `failure` |
 /// | `result` of audit writes and rotations | `success`, `failure` |
 /// | `result` of maintenance | `complete` ([`is_complete`](crate::maintenance::MaintenanceReport::is_complete)), `incomplete`, `failure` (the run returned an error) |
-/// | `result` of cache lookups | `hit`, `revalidated` (the store was read, and the cached value is still valid), `miss` (the value was read from the store, created by the key source, or does not exist), `bypass` (only data keys) |
+/// | `result` of cache lookups | `hit`, `revalidated` (something was committed since, and the index or the record shows that the cached value is still valid), `miss` (the value was read from the store, created by the key source, or does not exist), `bypass` (only data keys) |
 /// | `cache` | `keys`, `aliases`, `identity_policies`, `custom_key_stores`, and `data_keys` for a [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager) |
 /// | `state` of keys | the wire names of [`KeyState`](crate::key::KeyState), such as `PendingDeletion` |
 /// | `state` of HSM members | `active`, `unreachable`, `credential_rejected`, `unresponsive`: see [`MemberState`](crate::provider::MemberState) |

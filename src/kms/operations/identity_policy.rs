@@ -10,7 +10,6 @@ use crate::kms::pipeline::change::{CallContext, commit_change};
 use crate::kms::records::identity_policy::{IdentityPolicies, check_policy_name};
 use crate::kms::storage::edit::Edit;
 use crate::policy::PolicyDocument;
-use crate::store::Revision;
 
 impl Kms {
     /// Attaches a policy to a user or role, replacing any existing policy of that name. The
@@ -182,8 +181,7 @@ impl Kms {
             if policies == *held {
                 return Ok((Vec::new(), ()));
             }
-            let (id, stored) = (IdentityPolicies::record_id(principal), held.revision());
-            let expected = Some(stored).filter(|stored| *stored != Revision(0));
+            let (id, expected) = (IdentityPolicies::record_id(principal), held.stored_revision());
             let edit = match expected {
                 Some(expected) if policies.names().is_empty() => Edit::delete(id, expected),
                 _ => Edit::put(id, &policies, expected)?,

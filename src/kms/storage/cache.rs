@@ -13,6 +13,9 @@ use crate::lock::Mutex;
 use crate::shard::{CachePadded, SHARDS, shard_index};
 use crate::store::Revision;
 
+/// The revision of a value that stands for an absent record. Commits are numbered from 1.
+pub(super) const ABSENT: Revision = Revision(0);
+
 /// A decoded record, the revision it was decoded from, and the store's revision at which it was
 /// last known to be current.
 #[derive(Debug)]
@@ -54,6 +57,11 @@ impl<V> Cached<V> {
     /// Returns the revision of the record that the value was decoded from.
     pub(in crate::kms) fn revision(&self) -> Revision {
         self.entry().revision
+    }
+
+    /// Returns the revision of the record, or `None` if the value stands for an absent record.
+    pub(in crate::kms) fn stored_revision(&self) -> Option<Revision> {
+        Some(self.revision()).filter(|revision| *revision != ABSENT)
     }
 
     /// Returns `true` if nothing was committed since the value was last compared with the store,

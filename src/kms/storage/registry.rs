@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use super::cache::{Cache, Cached, Entry};
+use super::cache::{ABSENT, Cache, Cached, Entry};
 use super::grants::KeyGrantees;
 use super::loaded_key::LoadedKey;
 use super::sealed::{Opened, Sealed};
@@ -143,7 +143,7 @@ impl Registry {
         {
             return Ok(held);
         }
-        Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
+        Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), ABSENT, now)))
     }
 
     /// Returns the custom key stores of an account as currently stored, or `None` if it never had
@@ -155,8 +155,11 @@ impl Registry {
         })
     }
 
-    /// Returns the cached value if nothing was committed since it was last known to be current.
-    /// Otherwise, reads the store.
+    /// Returns the cached value if nothing was committed since it was last known to be current, or
+    /// if the index shows that its record was not changed. Otherwise, reads the record.
+    ///
+    /// Commits elsewhere are frequent in a shared store. Each costs one read of the index, and one
+    /// read for each part of the index that it changed, regardless of the number of cached values.
     fn fresh<K: Hash + Eq + Clone, V>(
         &self,
         (cache, cache_name): (&Cache<K, V>, CacheName),
@@ -172,19 +175,27 @@ impl Registry {
             self.metrics().count_lookup(cache_name, Lookup::Hit);
             return Ok(Some(Cached::clone(held)));
         }
-        let _span = StepSpan::store_read();
         let record_id = record_id();
-        let Some(record) = self.sealed.get_sealed(&record_id)? else {
-            self.metrics().count_lookup(cache_name, Lookup::Miss);
-            cache.remove(&key);
-            return Ok(None);
-        };
-        if let Some(held) = cached.filter(|held| held.revision() == record.revision) {
+        if let Some(held) = &cached
+            && let Some(until) = self.sealed.unchanged_until(&record_id, held.stored_revision(), now)?
+        {
+            self.metrics().count_lookup(cache_name, Lookup::Revalidated);
+            held.confirm(until);
+            return Ok(Some(Cached::clone(held)));
+        }
+        let _span = StepSpan::store_read();
+        let record = self.sealed.get_sealed(&record_id)?;
+        let revision = record.as_ref().map(|record| record.revision);
+        if let Some(held) = cached.filter(|held| held.stored_revision() == revision) {
             self.metrics().count_lookup(cache_name, Lookup::Revalidated);
             held.confirm(now);
             return Ok(Some(held));
         }
         self.metrics().count_lookup(cache_name, Lookup::Miss);
+        let Some(record) = record else {
+            cache.remove(&key);
+            return Ok(None);
+        };
         let value = decode(self.sealed.open_record(&record_id, &record)?.expose_secret(), record.revision)?;
         Ok(Some(cache.insert(key, Entry::new(value, record.revision, now))))
     }

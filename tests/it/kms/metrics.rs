@@ -225,7 +225,7 @@ fn commits_conflicts_and_retries_are_counted() -> Result<()> {
     assert_eq!(of("store_commits"), expected(&[("store_commits_total{failure}", 1)]));
     assert_eq!(of("operations"), expected(&[("operations_total{UpdateKeyDescription,Store}", 1)]));
 
-    // Another change elsewhere in the store: the record is read, and proves to be unchanged.
+    // Another change elsewhere in the store: the index shows that the key is unchanged.
     kms.describe_key(key)?;
     other.create_key(Default::default())?;
     let (_, recorded) = totals.during(|| kms.describe_key(key));

@@ -19,5 +19,6 @@ mod persistence;
 mod prefetch_hints;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod residual_secrets;
+mod revalidation;
 #[cfg(feature = "sqlite")]
 mod sqlite_settings;

@@ -4,6 +4,7 @@ pub(crate) mod ambiguous_store;
 pub(crate) mod blobs;
 #[cfg(feature = "sqlite")]
 pub(crate) mod child_process;
+pub(crate) mod counting_store;
 pub(crate) mod custom_key_stores;
 #[cfg(feature = "sqlite")]
 pub(crate) mod disk_faults;

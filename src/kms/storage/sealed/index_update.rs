@@ -2,15 +2,26 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
 use super::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id, is_part_of_index};
+use super::index_cache::{KnownBucket, KnownHead};
 use super::record_aad::{open_under, seal};
 use super::violations::{compare, unlisted};
 use crate::error::Result;
 use crate::seal::{IdentityKey, RootKeyVersions};
 use crate::store::{Change, Expectation, Pending, RecordId, Revision, StoreId};
+
+/// The index after a commit.
+pub(super) struct UpdatedIndex {
+    /// The changes that the commit must include.
+    pub(super) written: Vec<Change>,
+    pub(super) head: Arc<KnownHead>,
+    /// The changed buckets, except those that are now empty.
+    pub(super) buckets: Vec<(u8, Arc<KnownBucket>)>,
+}
 
 /// Updates the index within a commit.
 pub(super) struct Indexed<'a> {
@@ -27,15 +38,14 @@ pub(super) fn records_to_read(identity: &IdentityKey, expected: &[Expectation]) 
 }
 
 impl Indexed<'_> {
-    /// Returns the index changes that accompany `changes`, and the mark of the new head, which is
-    /// the last of them. Until now, every record must have matched the index.
+    /// Returns the index after `changes`. Until now, every record must have matched the index.
     pub(super) fn update(
         &self,
         pending: &mut dyn Pending,
         mut head: IndexRoot,
         expected: &[Expectation],
         changes: &[Change],
-    ) -> Result<(Vec<Change>, RecordVersion)> {
+    ) -> Result<UpdatedIndex> {
         let revision = pending.revision();
         let expected: HashMap<&RecordId, Option<Revision>> =
             expected.iter().map(|expectation| (&expectation.id, expectation.revision)).collect();
@@ -55,21 +65,25 @@ impl Indexed<'_> {
                 None => bucket.remove(&slot.name),
             }
         }
-        let mut more = Vec::with_capacity(buckets.len() + 1);
+        let (mut written, mut known) = (Vec::with_capacity(buckets.len() + 1), Vec::with_capacity(buckets.len()));
         for (number, bucket) in buckets {
             let body = if bucket.len() == 0 { None } else { Some(Zeroizing::new(bucket.encode()?)) };
             let change = seal(self.id, self.versions, revision, (bucket_record_id(number), body))?;
             match &change.body {
-                Some(sealed) => _ = head.buckets.insert(number, RecordVersion::of(revision, sealed)?),
+                Some(sealed) => {
+                    let version = RecordVersion::of(revision, sealed)?;
+                    head.buckets.insert(number, version);
+                    known.push((number, Arc::new((version, bucket))));
+                }
                 None => _ = head.buckets.remove(&number),
             }
-            more.push(change);
+            written.push(change);
         }
         let body = Zeroizing::new(head.encode()?);
         let change = seal(self.id, self.versions, revision, (head_record_id(), Some(body)))?;
-        let mark = RecordVersion::of(revision, change.body.as_deref().unwrap_or_default())?;
-        more.push(change);
-        Ok((more, mark))
+        let version = RecordVersion::of(revision, change.body.as_deref().unwrap_or_default())?;
+        written.push(change);
+        Ok(UpdatedIndex { written, head: Arc::new((version, head)), buckets: known })
     }
 
     /// Returns the bucket as it was before the commit.

@@ -8,6 +8,7 @@
 mod ambiguous;
 mod anchored;
 mod index;
+mod index_cache;
 mod index_update;
 mod measured;
 mod record_aad;
@@ -16,17 +17,17 @@ mod rotation;
 mod verify;
 mod violations;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
 pub(in crate::kms) use self::ambiguous::{CommitMark, ambiguous_commit, is_ambiguous};
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id};
+use self::index_cache::{IndexCache, KnownBucket, KnownHead, Listing};
 use self::index_update::{Indexed, records_to_read};
 use self::measured::commit_measured;
 pub(in crate::kms) use self::record_aad::PlainChange;
@@ -41,6 +42,7 @@ use crate::lock::{Mutex, MutexGuard};
 use crate::metrics::Metrics;
 use crate::seal::{IdentityKey, RootKey, RootKeyHolder, RootKeyVersions};
 use crate::secret::SecretBytes;
+use crate::span::StepSpan;
 use crate::store::{Anchor, Change, CommitError, Expectation, KeyStore, Record, RecordId, Revision, Scan, StoreId};
 
 /// Maximum number of times that a commit is retried because the root key was rotated in the
@@ -53,9 +55,6 @@ const MAX_ANCHOR_READS: u32 = 256;
 
 /// Length of the secret for material IDs and the index.
 const IDENTITY_LENGTH: usize = 32;
-
-/// The number of buckets in the index.
-const BUCKETS: usize = 256;
 
 /// Creates the bodies of a commit. Separately sealed parts are sealed under the given versions.
 pub(in crate::kms) type PlainChanges<'a> = dyn FnMut(&RootKeyVersions) -> Result<Vec<PlainChange>> + 'a;
@@ -72,8 +71,7 @@ pub(in crate::kms) struct Sealed {
     root: ArcSwap<Root>,
     identity: IdentityKey,
     witness: AnchorCheck,
-    head: ArcSwapOption<(RecordVersion, IndexRoot)>,
-    buckets: Box<[ArcSwapOption<(RecordVersion, Bucket)>]>,
+    index: IndexCache,
 }
 
 impl Sealed {
@@ -112,8 +110,7 @@ impl Sealed {
             backend: *backend,
             holders: Mutex::new(holders),
             root: ArcSwap::from_pointee(root),
-            head: ArcSwapOption::empty(),
-            buckets: (0..BUCKETS).map(|_| ArcSwapOption::empty()).collect(),
+            index: IndexCache::new(),
         };
         for id in [root_record_id(), identity_record_id()] {
             sealed.get_sealed(&id)?.ok_or_else(unusable)?;
@@ -176,11 +173,12 @@ impl Sealed {
     pub(in crate::kms) fn get_sealed(&self, id: &RecordId) -> Result<Option<Record>> {
         let slot = Slot::of(&self.identity, id);
         let now = self.store.revision()?;
-        if let Some(known) = self.buckets[usize::from(slot.bucket)].load_full() {
+        if self.index.bucket(slot.bucket).is_some() {
             let read: [Option<Record>; 2] =
                 self.store.get_all(&[id.clone(), head_record_id()])?.try_into().map_err(|_| unusable())?;
             let [record, head] = read;
-            if vouches_for(&self.open_head(head, now)?.1, slot.bucket, &known) {
+            let head = self.open_head(head, now)?;
+            if let Some(known) = self.index.current_bucket(&head.1, slot.bucket) {
                 compare(id, record.as_ref(), known.1.find(&slot.name))?;
                 return Ok(record);
             }
@@ -195,6 +193,24 @@ impl Sealed {
         };
         compare(id, record.as_ref(), listed)?;
         Ok(record)
+    }
+
+    /// Compares a record that was read at `revision`, or was absent, with the store at revision
+    /// `now` or later. Reads at most the head. Returns a revision up to which the record is known
+    /// to be unchanged, or `None` if only reading it shows its state.
+    pub(in crate::kms) fn unchanged_until(
+        &self,
+        id: &RecordId,
+        revision: Option<Revision>,
+        now: Revision,
+    ) -> Result<Option<Revision>> {
+        let head = self.index.head_since(now, || {
+            let _span = StepSpan::store_read();
+            self.open_head(self.store.get(&head_record_id())?, now)
+        })?;
+        let listing = self.index.listed(&head.1, &Slot::of(&self.identity, id));
+        let is_same = matches!(listing, Listing::Version(version) if version.map(|it| it.revision) == revision);
+        Ok(is_same.then_some(head.0.revision))
     }
 
     /// Reads several records like [`Sealed::get_sealed`], with an error for each that does not
@@ -310,7 +326,7 @@ impl Sealed {
         all.extend_from_slice(expected);
         // The record of the root key changes only alone.
         let prefetch = records_to_read(&self.identity, if expected.is_empty() { &all } else { expected });
-        let head_mark = Cell::new(None);
+        let mut updated = None;
         let committed = commit_measured(&self.metrics, &*self.store, &all, &prefetch, &mut |pending| {
             let mut changes = changes(pending.revision())?;
             let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
@@ -324,17 +340,19 @@ impl Sealed {
             self.witness.follow(&self.identity, mark, &opened)?;
             let head = opened.succeeded_by(mark.tag);
             let index = Indexed { id: self.id(), identity: &self.identity, versions };
-            let (more, mark) = index.update(pending, head, &all, &changes)?;
-            head_mark.set(Some(mark));
-            changes.extend(more);
+            let mut index = index.update(pending, head, &all, &changes)?;
+            changes.append(&mut index.written);
+            updated = Some(index);
             Ok(changes)
         });
-        let revision = match (committed, head_mark.get()) {
-            (Err(CommitError::Failed(error)), Some(mark)) => self.settle(mark, error)?,
+        let revision = match (committed, &updated) {
+            (Err(CommitError::Failed(error)), Some(index)) => self.settle(index.head.0, error)?,
             (committed, _) => committed?,
         };
-        if let Some(mark) = head_mark.get() {
-            self.witness.advance(&self.identity, mark)?;
+        if let Some(index) = updated {
+            index.buckets.iter().for_each(|(number, bucket)| self.index.put_bucket(*number, bucket));
+            self.index.put_head(&index.head);
+            self.witness.advance(&self.identity, index.head.0)?;
         }
         Ok(revision)
     }
@@ -375,52 +393,46 @@ impl Sealed {
     }
 
     /// Opens the head from a record that was read when the store was at `now` or later.
-    fn open_head(&self, record: Option<Record>, now: Revision) -> Result<Arc<(RecordVersion, IndexRoot)>> {
+    fn open_head(&self, record: Option<Record>, now: Revision) -> Result<Arc<KnownHead>> {
         let record = record.ok_or_else(unusable)?;
         if record.revision < now {
             return Err(set_back(now, record.revision));
         }
         let mark = RecordVersion::of(record.revision, &record.body)?;
-        if let Some(known) = self.head.load_full().filter(|known| known.0 == mark) {
+        if let Some(known) = self.index.head().filter(|known| known.0 == mark) {
             return Ok(known);
         }
         let head = IndexRoot::decode(self.open_record(&head_record_id(), &record)?.expose_secret())?;
         let head = Arc::new((mark, head));
-        self.head.store(Some(Arc::clone(&head)));
+        self.index.put_head(&head);
         Ok(head)
     }
 
     /// Opens the bucket from a record that was read together with the head. Returns `None` if the
     /// bucket is empty.
-    fn open_bucket(
-        &self,
-        head: &IndexRoot,
-        bucket: u8,
-        record: Option<Record>,
-    ) -> Result<Option<Arc<(RecordVersion, Bucket)>>> {
+    fn open_bucket(&self, head: &IndexRoot, bucket: u8, record: Option<Record>) -> Result<Option<Arc<KnownBucket>>> {
         let id = bucket_record_id(bucket);
         let listed = head.buckets.get(&bucket).copied();
         compare(&id, record.as_ref(), listed)?;
         let (Some(record), Some(mark)) = (record, listed) else { return Ok(None) };
-        let slot = &self.buckets[usize::from(bucket)];
-        if let Some(known) = slot.load_full().filter(|known| known.0 == mark) {
+        if let Some(known) = self.index.current_bucket(head, bucket) {
             return Ok(Some(known));
         }
         let opened = Arc::new((mark, Bucket::decode(self.open_record(&id, &record)?.expose_secret())?));
-        slot.store(Some(Arc::clone(&opened)));
+        self.index.put_bucket(bucket, &opened);
         Ok(Some(opened))
     }
 
     /// Returns the nonempty ones of the given buckets. A cached bucket is not read again if the
     /// head still authenticates it.
-    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(RecordVersion, Bucket)>>> {
+    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<KnownBucket>>> {
         let now = self.store.revision()?;
         let head = self.open_head(self.store.get(&head_record_id())?, now)?;
         let (mut index, mut others) = (BTreeMap::new(), Vec::new());
         for bucket in buckets {
-            match self.buckets[usize::from(bucket)].load_full() {
-                Some(known) if vouches_for(&head.1, bucket, &known) => _ = index.insert(bucket, known),
-                _ => others.push(bucket),
+            match self.index.current_bucket(&head.1, bucket) {
+                Some(known) => _ = index.insert(bucket, known),
+                None => others.push(bucket),
             }
         }
         if !others.is_empty() {
@@ -430,7 +442,7 @@ impl Sealed {
     }
 
     /// Returns the nonempty ones of the given buckets, all read from one snapshot of the store.
-    fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(RecordVersion, Bucket)>>> {
+    fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<KnownBucket>>> {
         let mut wanted: Vec<u8> = buckets.collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -484,17 +496,11 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
             Change { id: root_record_id(), body: Some(body) },
             seal(store.id(), &root.versions, revision, identity)?,
         ];
-        changes.extend(index.update(pending, IndexRoot::default(), &expected, &changes)?.0);
+        changes.extend(index.update(pending, IndexRoot::default(), &expected, &changes)?.written);
         Ok(changes)
     });
     match created {
         Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
         Err(CommitError::Failed(error)) => Err(error),
     }
-}
-
-/// Returns `true` if a cached bucket is the one that the head lists and thus need not be read
-/// again.
-fn vouches_for(head: &IndexRoot, bucket: u8, known: &(RecordVersion, Bucket)) -> bool {
-    head.buckets.get(&bucket) == Some(&known.0)
 }

@@ -68,7 +68,7 @@ impl Sealed {
         slot: Slot,
         examine: &dyn Fn(&RecordId, &SecretBytes) -> Result<()>,
     ) -> Result<()> {
-        let known = self.buckets[usize::from(slot.bucket)].load_full();
+        let known = self.index.bucket(slot.bucket);
         let listed = known.and_then(|bucket| bucket.1.find(&slot.name));
         let mut current = Some(record.clone());
         if compare(id, Some(record), listed).is_err() {
