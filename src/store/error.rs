@@ -28,8 +28,11 @@ pub enum StoreError {
     /// There is not enough space for the change.
     #[error("the disk of the store is full; nothing was changed: free some space and try again")]
     Full(#[source] Cause),
-    /// The medium or the file is not writable.
-    #[error("the store is read-only; nothing was changed: check its permissions and the mount options of its disk")]
+    /// The medium, the file or the server is not writable.
+    #[error(
+        "the store is read-only; nothing was changed: check the permissions of its file and the mount options of its \
+         disk, or whether its server is a standby"
+    )]
     ReadOnly(#[source] Cause),
     /// Another process or thread held the lock of the store for longer than the configured timeout.
     #[error("timed out waiting for a lock on the store; nothing was changed: try again")]
@@ -46,8 +49,8 @@ pub enum StoreError {
     /// The operating system failed to read or write.
     #[error("cannot read or write the store: check its disk")]
     Io(#[source] Cause),
-    /// The structure of the file is damaged.
-    #[error("the store's file is corrupt: restore it from a backup")]
+    /// The structure of the file or of a table is damaged.
+    #[error("the store is corrupt: restore it from a backup")]
     Damaged(#[source] Cause),
     /// The file is missing, and the options do not allow creating it.
     #[error("there is no store at {}", .0.display())]
@@ -122,13 +125,14 @@ pub enum StoreError {
          been saved: close the store in every process, open it again and check"
     )]
     Unconfirmed(#[source] Box<StoreError>),
-    /// The store was opened by the parent of this process, before a `fork`. SQLite does not support
-    /// this.
-    #[error("{} was opened before this process was forked; nothing was changed: open the store again in this process", .0.display())]
-    Forked(PathBuf),
-    /// The store was closed ([`KeyStore::close`](crate::store::KeyStore::close)).
-    #[error("the store {} was closed; nothing was changed: open it again", .0.display())]
-    Closed(PathBuf),
+    /// The store was opened by the parent of this process, before a `fork`. Neither SQLite nor the
+    /// connections to a server support this. Contains the path of the file, or the server.
+    #[error("{0} was opened before this process was forked; nothing was changed: open the store again in this process")]
+    Forked(String),
+    /// The store was closed ([`KeyStore::close`](crate::store::KeyStore::close)). Contains the path
+    /// of the file, or the server.
+    #[error("the store {0} was closed; nothing was changed: open it again")]
+    Closed(String),
     /// The file was rolled back to an earlier state while it was in use.
     #[error("the store was rolled back from revision {from} to {to} while it was in use: open it again")]
     RolledBack {
@@ -176,6 +180,61 @@ pub enum StoreError {
         #[source]
         source: Option<Cause>,
     },
+    /// The server rejected the role or its password, or the role lacks a privilege.
+    #[error(
+        "the server of the store denied access; nothing was changed: check the role, its password and its privileges"
+    )]
+    AccessDenied(#[source] Cause),
+    /// The server reported an error that no other variant describes.
+    #[error("the server of the store rejected a request; nothing was changed: check the log of the server")]
+    Rejected(#[source] Cause),
+    /// The schema of the database contains no store.
+    #[error(
+        "schema {schema} of the database contains no store: create it with PostgresStore::create_schema, or set \
+         another schema with PostgresOptions::schema"
+    )]
+    NoSchema {
+        /// The name of the schema.
+        schema: String,
+    },
+    /// The tables in the schema were created by another program, or were altered.
+    #[error(
+        "schema {schema} of the database contains tables that are not those of a store ({difference}); nothing was \
+         changed: set another schema with PostgresOptions::schema, or undo the alteration"
+    )]
+    UnknownTables {
+        /// The name of the schema.
+        schema: String,
+        /// The first difference from the tables of a store.
+        difference: String,
+    },
+    /// The tables were created by an earlier release and must be migrated first.
+    #[error(
+        "the store has format {found}, and this release requires {known}: call PostgresStore::create_schema with a \
+         role that owns the tables"
+    )]
+    OlderFormat {
+        /// The format of the tables.
+        found: i64,
+        /// The format that this release requires.
+        known: i64,
+    },
+    /// The server is too old, or a setting of it endangers acknowledged changes.
+    #[error("the server of the store has {setting} = {found}, but a store requires {wanted}: change the server")]
+    UnsuitableServer {
+        /// The setting of PostgreSQL.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// The required value.
+        wanted: &'static str,
+    },
+    /// A connection reached a database with another store than the one that was opened.
+    #[error(
+        "the server now has another store than the one that was opened; nothing was changed: check the hosts in the \
+         connection string"
+    )]
+    AnotherStore,
     /// This version of SQLite, or this file system, does not support a setting that the store
     /// requires.
     #[error("SQLite does not support {setting} = {wanted} here: do not put a store on a network file system")]
@@ -206,9 +265,13 @@ impl StoreError {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        // Only the error of the operating system distinguishes one such failure from another.
+        // Only the error of the operating system or the server distinguishes one such failure from
+        // another.
         let text = match &error {
-            StoreError::CannotOpen { source, .. } => format!("{error}: {source}"),
+            StoreError::CannotOpen { source, .. }
+            | StoreError::Unreachable(source)
+            | StoreError::AccessDenied(source)
+            | StoreError::Rejected(source) => format!("{error}: {source}"),
             _ => error.to_string(),
         };
         Self::new(ErrorKind::Store, text).with_source(error)

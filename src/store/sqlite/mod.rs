@@ -160,14 +160,14 @@ impl SqliteStore {
         self.check_process()?;
         match self.is_closed.load(Ordering::Acquire) {
             false => Ok(()),
-            true => Err(StoreError::Closed(self.file.path().to_owned()).into()),
+            true => Err(StoreError::Closed(self.file.path().display().to_string()).into()),
         }
     }
 
     fn check_process(&self) -> Result<()> {
         match self.fork_guard.is_here() {
             true => Ok(()),
-            false => Err(StoreError::Forked(self.file.path().to_owned()).into()),
+            false => Err(StoreError::Forked(self.file.path().display().to_string()).into()),
         }
     }
 

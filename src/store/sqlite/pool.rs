@@ -73,7 +73,7 @@ impl Pool {
             state = self.returned.wait(state);
         }
         if state.is_closed {
-            return Err(StoreError::Closed(file.path().to_owned()));
+            return Err(StoreError::Closed(file.path().display().to_string()));
         }
         state.lent += 1;
         let mut loan = Loan { pool: self, connection: state.idle.pop(), finished: false };
