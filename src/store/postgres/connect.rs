@@ -1,49 +1,109 @@
-//! Connecting: every host in turn, each with a deadline for all of its steps.
+//! Connecting to the primary: every server in turn, each with a deadline for all of its steps.
 
-use std::future;
+use std::collections::VecDeque;
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::AbortHandle;
-use tokio_postgres::error::Severity;
-use tokio_postgres::{AsyncMessage, Client, Connection, NoTls};
+use tokio::task::JoinSet;
+use tokio_postgres::config::Host;
 
 use super::failure::{reason, timed_out};
-use super::options::Settings;
+use super::options::{Settings, Target};
+use super::session::Session;
+use crate::secret::SecretBytes;
 use crate::store::error::StoreError;
 
-/// A connection without prepared statements.
-pub(super) struct Session {
-    pub(super) client: Client,
-    pub(super) driver: AbortHandle,
-    /// The number of warnings that the server has sent.
-    pub(super) warnings: Arc<AtomicU64>,
+/// The time after which the next server is tried at the same time.
+const HEAD_START: Duration = Duration::from_millis(500);
+
+/// Connects to the first server that accepts writes.
+pub(super) async fn connect(settings: &Arc<Settings>) -> Result<Session, StoreError> {
+    let password = password(settings).await?.map(Arc::new);
+    let attempt = |target: Target| {
+        let (settings, password) = (Arc::clone(settings), password.clone());
+        async move {
+            let connected = tokio::time::timeout(settings.connect_timeout, connect_to(&settings, &target, password));
+            let failed = |error| (target.to_string(), error);
+            connected.await.unwrap_or_else(|_| Err(timed_out(settings.connect_timeout))).map_err(failed)
+        }
+    };
+    race(settings.targets.clone(), attempt).await
 }
 
-/// Connects to the first host that accepts a session with the required attributes.
-pub(super) async fn connect(settings: &Settings) -> Result<Session, StoreError> {
-    let connecting = settings.config.connect(NoTls);
-    let connected = tokio::time::timeout(settings.connect_timeout, connecting).await;
-    let (client, connection) = connected.map_err(|_| timed_out(settings.connect_timeout))?.map_err(reason)?;
-    let warnings = Arc::new(AtomicU64::new(0));
-    let driver = tokio::spawn(drive(connection, Arc::clone(&warnings)));
-    Ok(Session { client, driver: driver.abort_handle(), warnings })
-}
-
-/// Moves bytes between the client and the socket, and counts warnings. Requests report why a
-/// connection ended.
-async fn drive<S, T>(mut connection: Connection<S, T>, warnings: Arc<AtomicU64>)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    T: AsyncRead + AsyncWrite + Unpin,
-{
-    while let Some(Ok(message)) = future::poll_fn(|context| connection.poll_message(context)).await {
-        match message {
-            AsyncMessage::Notice(notice) if notice.parsed_severity() == Some(Severity::Warning) => {
-                warnings.fetch_add(1, Ordering::Relaxed);
+async fn connect_to(
+    settings: &Arc<Settings>,
+    target: &Target,
+    password: Option<Arc<SecretBytes>>,
+) -> Result<Session, StoreError> {
+    let dial = |target: Target| {
+        let (settings, password) = (Arc::clone(settings), password.clone());
+        async move {
+            let mut config = settings.config_for(&target);
+            if let Some(password) = password {
+                config.password(password.expose_secret());
             }
-            _ => {}
+            (settings.dial)(config).await.map_err(|error| (target.to_string(), reason(error)))
+        }
+    };
+    race(resolve(target).await?, dial).await
+}
+
+/// Returns a target for each address of a name.
+async fn resolve(target: &Target) -> Result<Vec<Target>, StoreError> {
+    let (Some(Host::Tcp(name)), None) = (&target.host, target.address) else { return Ok(vec![target.clone()]) };
+    let unresolved = |error: std::io::Error| StoreError::Unreachable(format!("cannot resolve {name}: {error}").into());
+    let found = tokio::net::lookup_host((name.as_str(), target.port)).await.map_err(unresolved)?;
+    Ok(found.map(|address| Target { address: Some(address.ip()), ..target.clone() }).collect())
+}
+
+/// Returns the current password, if a function supplies it.
+async fn password(settings: &Settings) -> Result<Option<SecretBytes>, StoreError> {
+    let Some(read) = settings.password.clone() else { return Ok(None) };
+    // The function may block, which would stop all connections.
+    let password = tokio::task::spawn_blocking(move || read()).await;
+    let failed = |error: &dyn std::fmt::Display| StoreError::AccessDenied(format!("no password: {error}").into());
+    password.map_err(|error| failed(&error))?.map(Some).map_err(|error| failed(&error))
+}
+
+/// Returns the first success. Starts the next attempt when one fails or takes long.
+async fn race<F>(targets: Vec<Target>, attempt: impl Fn(Target) -> F) -> Result<Session, StoreError>
+where
+    F: Future<Output = Result<Session, (String, StoreError)>> + Send + 'static,
+{
+    // Dropping the set ends the attempts that are still in progress.
+    let (mut waiting, mut running, mut failures) = (VecDeque::from(targets), JoinSet::new(), Vec::new());
+    loop {
+        if let Some(target) = waiting.pop_front() {
+            running.spawn(attempt(target));
+        }
+        let wait = if waiting.is_empty() { Duration::MAX } else { HEAD_START };
+        match tokio::time::timeout(wait, running.join_next()).await {
+            Ok(Some(Ok(Ok(session)))) => return Ok(session),
+            Ok(Some(Ok(Err(failure)))) => failures.push(failure),
+            Ok(Some(Err(panicked))) => {
+                failures
+                    .push((String::new(), StoreError::Unreachable(format!("the connector failed: {panicked}").into())));
+            }
+            Ok(None) => return Err(summary(failures)),
+            Err(_) => {}
         }
     }
+}
+
+/// Returns one error for those of all servers.
+fn summary(mut failures: Vec<(String, StoreError)>) -> StoreError {
+    let is_answer = |(_, error): &(String, StoreError)| !matches!(error, StoreError::Unreachable(_));
+    if failures.len() == 1 || failures.iter().any(is_answer) {
+        let chosen = failures.iter().position(is_answer).unwrap_or_default();
+        return failures.swap_remove(chosen).1;
+    }
+    let texts: Vec<_> = failures
+        .iter()
+        .map(|(server, error)| match error {
+            StoreError::Unreachable(cause) => format!("{server}: {cause}"),
+            other => format!("{server}: {other}"),
+        })
+        .collect();
+    StoreError::Unreachable(if texts.is_empty() { "no address".into() } else { texts.join(", ").into() })
 }

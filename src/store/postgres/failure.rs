@@ -1,15 +1,20 @@
 //! Maps errors of the server, of the connection and of the driver to store errors.
 
+use std::error::Error;
+use std::fmt::Write;
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
-use crate::store::error::StoreError;
+use crate::store::error::{Cause, StoreError};
+
+/// The maximum length of a server's message in a text, in characters.
+const MAX_MESSAGE: usize = 200;
 
 /// Classifies an error by what the caller can do about it. The text contains no values.
 pub(super) fn reason(error: tokio_postgres::Error) -> StoreError {
-    let code = error.code().cloned();
-    let cause = Box::new(error);
+    let (code, cause) = (error.code().cloned(), cause(error));
+    // Without a code, the server has not answered.
     let Some(code) = code else { return StoreError::Unreachable(cause) };
     match code {
         SqlState::DISK_FULL => StoreError::Full(cause),
@@ -18,9 +23,52 @@ pub(super) fn reason(error: tokio_postgres::Error) -> StoreError {
         | SqlState::QUERY_CANCELED
         | SqlState::T_R_DEADLOCK_DETECTED
         | SqlState::T_R_SERIALIZATION_FAILURE => StoreError::Busy(cause),
-        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::Damaged(cause),
-        _ => StoreError::Unreachable(cause),
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED | SqlState::BAD_COPY_FILE_FORMAT => {
+            StoreError::Damaged(cause)
+        }
+        SqlState::IO_ERROR => StoreError::Io(cause),
+        SqlState::INSUFFICIENT_PRIVILEGE => StoreError::AccessDenied(cause),
+        code => by_class(code.code(), cause),
     }
+}
+
+/// Classifies an error by the class of its code: its first two characters.
+fn by_class(code: &str, cause: Cause) -> StoreError {
+    match code.get(..2) {
+        // A failed login.
+        Some("28") => StoreError::AccessDenied(cause),
+        // A lost connection, resources such as connections, and an operator who stops the server.
+        Some("08" | "53" | "57" | "25") => StoreError::Unreachable(cause),
+        _ => StoreError::Rejected(cause),
+    }
+}
+
+/// Returns the error as a text for people. The details that the server reports about rows are
+/// omitted.
+pub(super) fn cause(error: tokio_postgres::Error) -> Cause {
+    match error.as_db_error() {
+        Some(answer) => described(answer).into(),
+        None => {
+            let mut text = error.to_string();
+            let mut source = error.source();
+            while let Some(error) = source {
+                // A string accepts every text.
+                let _ = write!(text, ": {error}");
+                source = error.source();
+            }
+            text.into()
+        }
+    }
+}
+
+fn described(answer: &DbError) -> String {
+    let message: String = answer.message().chars().filter(|char| !char.is_control()).take(MAX_MESSAGE).collect();
+    format!("{message} (SQLSTATE {})", answer.code().code())
+}
+
+/// Returns `true` if the server has answered with an error: the request had no effect.
+pub(super) fn is_answer(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some()
 }
 
 pub(super) fn timed_out(timeout: Duration) -> StoreError {
@@ -29,4 +77,21 @@ pub(super) fn timed_out(timeout: Duration) -> StoreError {
 
 pub(super) fn stopped() -> StoreError {
     StoreError::Unreachable("the thread of the store has ended".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_classified() {
+        let class = |code: &str| by_class(code, code.into());
+        assert!(matches!(class("28P01"), StoreError::AccessDenied(_)));
+        for code in ["08006", "53300", "57P01", "25P02"] {
+            assert!(matches!(class(code), StoreError::Unreachable(_)), "{code}");
+        }
+        for code in ["42P01", "XX000", "", "é"] {
+            assert!(matches!(class(code), StoreError::Rejected(_)), "{code}");
+        }
+    }
 }

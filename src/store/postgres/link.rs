@@ -1,14 +1,15 @@
 //! One connection to the server, with its settings and prepared statements.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
-use super::connect::{self, Session};
+use super::connect;
 use super::failure::reason;
 use super::options::Settings;
+use super::schema;
+use super::session::Session;
 use super::statements::Statements;
 use crate::store::StoreId;
 use crate::store::error::StoreError;
@@ -20,55 +21,63 @@ const SESSION: &str = "SET search_path = pg_catalog; SET enable_seqscan = off; S
 
 /// A connection that is ready for use.
 pub(super) struct Link {
-    pub(super) client: Client,
+    session: Session,
     pub(super) statements: Statements,
-    /// Moves bytes between the client and the socket.
-    driver: AbortHandle,
-    warnings: Arc<AtomicU64>,
+    opened: Instant,
 }
 
 impl Link {
-    /// Connects, and checks that the store behind the connection is the expected one.
-    pub(super) async fn open(settings: &Settings, expected: Option<StoreId>) -> Result<(Self, StoreId), StoreError> {
-        let Session { client, driver, warnings } = connect::connect(settings).await?;
-        let guard = Abort(driver);
-        client.batch_execute(SESSION).await.map_err(reason)?;
-        let statements = Statements::prepare(&client, &settings.quoted_schema()).await.map_err(reason)?;
-        let row = client.query_one(&statements.identity, &[]).await.map_err(reason)?;
-        let id: &[u8] = row.try_get(0).map_err(reason)?;
-        let id = StoreId(id.try_into().map_err(|_| StoreError::Damaged("the id has a wrong length".into()))?);
+    /// Connects, and checks that the server is suitable and has a store in the schema, the expected
+    /// one.
+    pub(super) async fn open(
+        settings: &Arc<Settings>,
+        expected: Option<StoreId>,
+    ) -> Result<(Self, StoreId), StoreError> {
+        let session = connect::connect(settings).await?;
+        session.client.batch_execute(SESSION).await.map_err(reason)?;
+        let id = schema::check(&session.client, settings).await?;
         if expected.is_some_and(|expected| expected != id) {
-            return Err(StoreError::Unreachable("the server now has another store".into()));
+            return Err(StoreError::AnotherStore);
         }
-        let driver = guard.keep();
-        Ok((Self { client, statements, driver, warnings }, id))
+        let statements = Statements::prepare(&session.client, &settings.quoted_schema()).await.map_err(reason)?;
+        Ok((Self { session, statements, opened: Instant::now() }, id))
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.session.client
     }
 
     /// Returns the number of warnings that the server has sent. A warning arrives before the answer
     /// to the request that caused it.
     pub(super) fn warnings(&self) -> u64 {
-        self.warnings.load(Ordering::Relaxed)
+        self.session.warnings()
+    }
+
+    /// Returns the time since the connection was established.
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// Returns `true` if the connection is known to be lost.
+    pub(super) fn is_closed(&self) -> bool {
+        self.client().is_closed()
+    }
+
+    /// Asks the server for a sign of life.
+    pub(super) async fn ping(&self) -> bool {
+        self.client().check_connection().await.is_ok()
     }
 
     /// Closes the socket without waiting for answers that are still due.
     pub(super) fn abort(&self) {
-        self.driver.abort();
+        self.session.abort();
     }
-}
 
-/// Aborts a task unless it is kept.
-struct Abort(AbortHandle);
-
-impl Abort {
-    fn keep(self) -> AbortHandle {
-        let handle = self.0.clone();
-        std::mem::forget(self);
-        handle
-    }
-}
-
-impl Drop for Abort {
-    fn drop(&mut self) {
-        self.0.abort();
+    /// Says goodbye to the server.
+    pub(super) async fn close(self) {
+        let Self { session, statements, .. } = self;
+        // Dropping the statements tells the server, too.
+        drop(statements);
+        session.close().await;
     }
 }

@@ -9,11 +9,9 @@ mod pool;
 mod rows;
 mod runtime;
 mod schema;
+mod session;
 mod statements;
 mod transaction;
-
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 use std::future::Future;
@@ -54,11 +52,19 @@ impl PostgresStore {
     /// - [`ErrorKind::Store`](crate::ErrorKind::Store) if the server cannot be reached or the role
     ///   must not create them.
     pub fn create_schema(options: &PostgresOptions) -> Result<()> {
-        let (runtime, settings) = (Runtime::start()?, options.clone());
-        let timeout = settings.connect_timeout + settings.timeout;
-        let created = runtime.run(timeout, async move { schema::create(&settings).await });
-        runtime.stop();
-        Ok(created?)
+        administer(options, |settings| async move { schema::create(&settings).await })
+    }
+
+    /// Grants a role of the database the privileges that an open store needs, and no others: it can
+    /// neither create nor alter a table. Call this with a role that owns the tables.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the options are invalid.
+    /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the
+    ///   server cannot be reached, or the role does not exist or may not be granted privileges.
+    pub fn grant_access(options: &PostgresOptions, role: &str) -> Result<()> {
+        let role = role.to_owned();
+        administer(options, |settings| async move { schema::grant(&settings, &role).await })
     }
 
     /// Opens the store in a database.
@@ -66,11 +72,10 @@ impl PostgresStore {
     /// # Errors
     /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the
     ///   server cannot be reached or has no store.
-    pub fn open(options: PostgresOptions) -> Result<Self> {
-        let (runtime, settings) = (Runtime::start()?, Arc::new(options));
-        let opening = Arc::clone(&settings);
-        let timeout = settings.connect_timeout + settings.timeout;
-        let opened = runtime.run(timeout, async move { Link::open(&opening, None).await });
+    pub fn open(options: &PostgresOptions) -> Result<Self> {
+        let settings = Arc::new(Settings::new(options)?);
+        let (runtime, opening) = (Runtime::start()?, Arc::clone(&settings));
+        let opened = runtime.run(settings.timeout, async move { Link::open(&opening, None).await });
         let (link, id) = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -80,7 +85,7 @@ impl PostgresStore {
         };
         let readers = Arc::new(Pool::new(Arc::clone(&settings), id, settings.connections));
         let writers = Arc::new(Pool::new(Arc::clone(&settings), id, 1));
-        readers.add(link);
+        readers.add(Arc::new(link));
         let (fork_guard, is_closed) = (ForkGuard::here(), AtomicBool::new(false));
         Ok(Self { id, settings, runtime, readers, writers, fork_guard, is_closed })
     }
@@ -101,14 +106,14 @@ impl PostgresStore {
         self.check_process()?;
         match self.is_closed.load(Ordering::Acquire) {
             false => Ok(()),
-            true => Err(StoreError::Closed("the database".into()).into()),
+            true => Err(StoreError::Closed(self.settings.location()).into()),
         }
     }
 
     fn check_process(&self) -> Result<()> {
         match self.fork_guard.is_here() {
             true => Ok(()),
-            false => Err(StoreError::Forked("the database".into()).into()),
+            false => Err(StoreError::Forked(self.settings.location()).into()),
         }
     }
 
@@ -149,6 +154,18 @@ impl PostgresStore {
             let _ = tokio::time::timeout(timeout, transaction.roll_back()).await;
         });
     }
+}
+
+/// Runs work on tables with a runtime of its own.
+fn administer<F>(options: &PostgresOptions, work: impl FnOnce(Arc<Settings>) -> F) -> Result<()>
+where
+    F: Future<Output = Result<(), StoreError>> + Send + 'static,
+{
+    let settings = Arc::new(Settings::new(options)?);
+    let runtime = Runtime::start()?;
+    let done = runtime.run(settings.timeout, work(Arc::clone(&settings)));
+    runtime.stop();
+    Ok(done?)
 }
 
 /// A commit in progress.

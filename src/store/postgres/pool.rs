@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -12,87 +13,115 @@ use crate::lock::Mutex;
 use crate::store::StoreId;
 use crate::store::error::StoreError;
 
+/// The time after which an unused connection is checked before it is used again. Firewalls forget
+/// connections silently.
+const CHECK_AFTER: Duration = Duration::from_secs(10);
+
+/// The maximum time to wait for the sign of life of a connection. A new one is made otherwise.
+const MAX_CHECK: Duration = Duration::from_secs(1);
+
+/// The age at which a connection is replaced, so that all of them follow a change of the addresses
+/// of a name, and memory of the server is released.
+const MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
 /// Connections to one store.
 pub(super) struct Pool {
     settings: Arc<Settings>,
     store: StoreId,
     permits: Arc<Semaphore>,
     most: u32,
-    idle: Mutex<Vec<Arc<Link>>>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    link: Arc<Link>,
+    since: Instant,
 }
 
 impl Pool {
     pub(super) fn new(settings: Arc<Settings>, store: StoreId, most: usize) -> Self {
-        let most = u32::try_from(most.clamp(1, 1_000)).expect("at most a thousand");
-        let permits = Semaphore::new(usize::try_from(most).expect("at most a thousand"));
-        Self { settings, store, permits: Arc::new(permits), most, idle: Mutex::default() }
+        let permits = Arc::new(Semaphore::new(most));
+        let most = u32::try_from(most).expect("the options limit the number");
+        Self { settings, store, permits, most, idle: Mutex::default() }
     }
 
     /// Adds a connection that is not in use.
-    pub(super) fn add(&self, link: Link) {
-        self.idle.lock().push(Arc::new(link));
+    pub(super) fn add(&self, link: Arc<Link>) {
+        self.idle.lock().push(Idle { link, since: Instant::now() });
     }
 
     /// Borrows a connection. Waits for one if all are in use.
     pub(super) async fn borrow(self: &Arc<Self>) -> Result<Loan, StoreError> {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| StoreError::Unreachable("the store was closed".into()))?;
-        while let Some(link) = self.take_idle() {
-            if !link.client.is_closed() {
-                return Ok(Loan { pool: Arc::clone(self), link, is_reused: true, is_finished: false, _permit: permit });
+        let permit = permit.map_err(|_| StoreError::Closed(self.settings.location()))?;
+        let idle = self.idle_link().await;
+        let is_reused = idle.is_some();
+        let link = match idle {
+            Some(link) => link,
+            None => Arc::new(Link::open(&self.settings, Some(self.store)).await?.0),
+        };
+        Ok(Loan { pool: Arc::clone(self), link, is_reused, is_finished: false, _permit: permit })
+    }
+
+    /// Returns an idle connection that works, the one that was used last. Closes those that do not.
+    async fn idle_link(&self) -> Option<Arc<Link>> {
+        loop {
+            // The guard must not be held across the check.
+            let idle = self.idle.lock().pop();
+            let Idle { link, since } = idle?;
+            if link.is_closed() || link.age() > MAX_AGE {
+                link.abort();
+                continue;
             }
+            if since.elapsed() < CHECK_AFTER {
+                return Some(link);
+            }
+            let limit = MAX_CHECK.min(self.settings.timeout / 4);
+            if tokio::time::timeout(limit, link.ping()).await.unwrap_or(false) {
+                return Some(link);
+            }
+            link.abort();
         }
-        self.connect(permit).await
-    }
-
-    /// Removes an idle connection, the one that was used last.
-    fn take_idle(&self) -> Option<Arc<Link>> {
-        self.idle.lock().pop()
-    }
-
-    async fn connect(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Result<Loan, StoreError> {
-        let (link, _) = Link::open(&self.settings, Some(self.store)).await?;
-        Ok(Loan { pool: Arc::clone(self), link: Arc::new(link), is_reused: false, is_finished: false, _permit: permit })
     }
 
     /// Runs `work`, which changes nothing, with a connection. If a connection that was idle turns
-    /// out to be broken, tries again with a new one.
+    /// out to be lost, tries again with a new one.
     pub(super) async fn read<T, F: Future<Output = Result<T, StoreError>>>(
         self: Arc<Self>,
         work: impl Fn(Arc<Link>) -> F,
     ) -> Result<T, StoreError> {
-        let loan = self.borrow().await?;
-        let result = work(Arc::clone(&loan.link)).await;
-        let Err(StoreError::Unreachable(_)) = result else {
-            loan.finish();
-            return result;
-        };
-        if !loan.is_reused {
-            return result;
+        loop {
+            let loan = self.borrow().await?;
+            let result = work(Arc::clone(&loan.link)).await;
+            match result {
+                Err(StoreError::Unreachable(_)) if loan.is_reused => self.forget_idle(),
+                Err(StoreError::Unreachable(_)) => return result,
+                _ => {
+                    loan.finish();
+                    return result;
+                }
+            }
         }
-        drop(loan);
-        self.forget_idle();
-        let loan = self.borrow().await?;
-        let result = work(Arc::clone(&loan.link)).await;
-        if !matches!(result, Err(StoreError::Unreachable(_))) {
-            loan.finish();
-        }
-        result
     }
 
-    /// Drops all idle connections.
+    /// Closes all idle connections. Those that are lent follow when they are returned and fail.
     pub(super) fn forget_idle(&self) {
         let idle = std::mem::take(&mut *self.idle.lock());
-        idle.iter().for_each(|link| link.abort());
+        idle.iter().for_each(|idle| idle.link.abort());
     }
 
-    /// Lends no more connections and closes all, after waiting for those in use.
+    /// Lends no more connections, waits for those in use, and closes all.
     pub(super) async fn close(&self) {
-        // Without an error: nothing else closes the semaphore while its permits are awaited.
+        // Fails only if the pool was closed before.
         let all = self.permits.acquire_many(self.most).await;
         self.permits.close();
         drop(all);
-        self.idle.lock().clear();
+        let idle = std::mem::take(&mut *self.idle.lock());
+        for Idle { link, .. } in idle {
+            if let Some(link) = Arc::into_inner(link) {
+                link.close().await;
+            }
+        }
     }
 }
 
@@ -100,6 +129,7 @@ impl Pool {
 pub(super) struct Loan {
     pool: Arc<Pool>,
     link: Arc<Link>,
+    /// It was used before, and the server may have closed it since.
     pub(super) is_reused: bool,
     is_finished: bool,
     _permit: OwnedSemaphorePermit,
@@ -127,10 +157,9 @@ impl Deref for Loan {
 
 impl Drop for Loan {
     fn drop(&mut self) {
-        if self.is_finished && !self.link.client.is_closed() {
-            self.pool.idle.lock().push(Arc::clone(&self.link));
-        } else {
-            self.link.abort();
+        match self.is_finished && !self.link.is_closed() {
+            true => self.pool.add(Arc::clone(&self.link)),
+            false => self.link.abort(),
         }
     }
 }

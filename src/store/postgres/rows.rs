@@ -4,6 +4,7 @@ use tokio_postgres::Row;
 
 use super::failure::reason;
 use super::link::Link;
+use super::schema::check_format;
 use crate::identity::AccountId;
 use crate::store::error::StoreError;
 use crate::store::{MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};
@@ -41,9 +42,10 @@ impl<'a> FromIterator<&'a RecordId> for Names {
     }
 }
 
-/// Reads the revision of the last commit.
+/// Reads the revision of the last commit. Fails if another process has migrated the store.
 pub(super) async fn revision(link: &Link) -> Result<Revision, StoreError> {
-    let row = link.client.query_one(&link.statements.revision, &[]).await.map_err(reason)?;
+    let row = link.client().query_one(&link.statements.revision, &[]).await.map_err(reason)?;
+    check_format(row.try_get::<_, i32>(1).map_err(reason)?.into())?;
     from_column(row.try_get(0).map_err(reason)?)
 }
 
@@ -52,13 +54,13 @@ pub(super) async fn get_all(link: &Link, names: &Names) -> Result<Vec<Option<Rec
     if names.len() == 0 {
         return Ok(Vec::new());
     }
-    let rows = link.client.query(&link.statements.get_all, &names.parameters()).await.map_err(reason)?;
+    let rows = link.client().query(&link.statements.get_all, &names.parameters()).await.map_err(reason)?;
     in_order(names, &rows, |row| record(row, 1))
 }
 
 /// Reads the revisions of records, in the order of their names.
 pub(super) async fn revisions_of(link: &Link, names: &Names) -> Result<Vec<Option<Revision>>, StoreError> {
-    let rows = link.client.query(&link.statements.revisions_of, &names.parameters()).await.map_err(reason)?;
+    let rows = link.client().query(&link.statements.revisions_of, &names.parameters()).await.map_err(reason)?;
     in_order(names, &rows, |row| from_column(row.try_get(1).map_err(reason)?))
 }
 
@@ -71,7 +73,7 @@ pub(super) async fn scan(link: &Link, scan: &Scan) -> Result<Vec<(RecordId, Reco
     let account = scan.account.or(scan.after.as_ref().map(|after| after.account));
     let account = account.map_or_else(Vec::new, |account| account.as_bytes().to_vec());
     let statement = if scan.account.is_some() { &link.statements.scan_account } else { &link.statements.scan_all };
-    let rows = link.client.query(statement, &[&kind, &account, &from, &limit]).await.map_err(reason)?;
+    let rows = link.client().query(statement, &[&kind, &account, &from, &limit]).await.map_err(reason)?;
     if rows.len() > MAX_SCAN {
         return Err(StoreError::Damaged("the server returned more records than requested".into()));
     }

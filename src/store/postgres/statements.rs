@@ -11,7 +11,6 @@ pub(super) const MAX_BODY: i32 = 64 << 20;
 
 /// The statements of one connection.
 pub(super) struct Statements {
-    pub(super) identity: Statement,
     pub(super) revision: Statement,
     pub(super) get_all: Statement,
     pub(super) revisions_of: Statement,
@@ -29,8 +28,7 @@ impl Statements {
         let names = [Type::INT2_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
         let place = [Type::INT2, Type::BYTEA, Type::BYTEA, Type::INT8];
         let texts = [
-            (format!("SELECT id, format FROM {schema}.store"), Vec::new()),
-            (format!("SELECT revision FROM {schema}.store"), Vec::new()),
+            (format!("SELECT revision, format FROM {schema}.store"), Vec::new()),
             (format!("SELECT x.ord, r.revision, {body} FROM {ids} JOIN {schema}.record r ON {of_ids}"), names.to_vec()),
             (format!("SELECT x.ord, r.revision FROM {ids} JOIN {schema}.record r ON {of_ids}"), names.to_vec()),
             (
@@ -54,9 +52,9 @@ impl Statements {
             pipeline.add(client.prepare_typed(text, types));
         }
         let prepared: Vec<_> = pipeline.run().await.into_iter().collect::<Result<_, _>>()?;
-        let [identity, revision, get_all, revisions_of, scan_all, scan_account, write] =
-            <[_; 7]>::try_from(prepared).expect("a statement for each text");
-        Ok(Self { identity, revision, get_all, revisions_of, scan_all, scan_account, write })
+        let [revision, get_all, revisions_of, scan_all, scan_account, write] =
+            <[_; 6]>::try_from(prepared).expect("a statement for each text");
+        Ok(Self { revision, get_all, revisions_of, scan_all, scan_account, write })
     }
 }
 

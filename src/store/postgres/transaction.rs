@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::ToSql;
 
-use super::failure::reason;
+use super::failure::{cause, is_answer, reason};
 use super::join::Pipeline;
 use super::options::Settings;
 use super::pool::{Loan, Pool};
 use super::rows::{self, Names};
+use super::schema::check_format;
 use crate::store::error::{Cause, StoreError};
 use crate::store::{Change, Expectation, Record, RecordId, Revision};
 
@@ -49,15 +50,28 @@ enum Answer {
 /// Starts a transaction, takes the lock of the store, and then checks the expectations and reads
 /// records, in one round trip. Each statement sees the state after the lock was granted, because
 /// the isolation level is READ COMMITTED.
+///
+/// If a connection that was idle turns out to be lost, tries again with a new one.
 pub(super) async fn begin(pool: &Arc<Pool>, settings: &Settings, reads: &Reads) -> Result<Begun, StoreError> {
-    let loan = pool.borrow().await?;
     let lock = lock_statement(settings);
+    loop {
+        let loan = pool.borrow().await?;
+        let is_reused = loan.is_reused;
+        match begin_on(loan, &lock, reads).await {
+            Err(StoreError::Unreachable(_) | StoreError::ReadOnly(_)) if is_reused => pool.forget_idle(),
+            result => return result,
+        }
+    }
+}
+
+async fn begin_on(loan: Loan, lock: &str, reads: &Reads) -> Result<Begun, StoreError> {
+    let warnings = loan.warnings();
     let expected: Names = reads.expected.iter().map(|expectation| &expectation.id).collect();
     let prefetch: Names = reads.prefetch.iter().collect();
     let (revisions, records, locked) = {
         let mut pipeline = Pipeline::new();
         let link = &*loan;
-        pipeline.add(async { Ok(Answer::Locked(link.client.simple_query(&lock).await.map_err(reason)?)) });
+        pipeline.add(async { Ok(Answer::Locked(link.client().simple_query(lock).await.map_err(reason)?)) });
         pipeline.add(async { Ok(Answer::Revisions(rows::revisions_of(link, &expected).await?)) });
         pipeline.add(async { Ok(Answer::Records(rows::get_all(link, &prefetch).await?)) });
         let answers = pipeline.run().await.into_iter().collect::<Result<Vec<_>, StoreError>>()?;
@@ -68,6 +82,10 @@ pub(super) async fn begin(pool: &Arc<Pool>, settings: &Settings, reads: &Reads) 
             _ => unreachable!("answers are in the order of the requests"),
         }
     };
+    // The server warns if the session is still in a transaction.
+    if loan.warnings() != warnings {
+        return Err(StoreError::Rejected("the server warned when a transaction was started".into()));
+    }
     let (last, number) = read_lock(&locked)?;
     let known = reads.prefetch.iter().cloned().zip(records).collect();
     let transaction = Transaction { loan, last, number, known };
@@ -78,27 +96,35 @@ pub(super) async fn begin(pool: &Arc<Pool>, settings: &Settings, reads: &Reads) 
     })
 }
 
-/// A session's own settings may weaken durability, so the transaction states them itself.
+/// The settings of the transaction come first. Those of a session may weaken durability, and a
+/// connection pooler between the server and this process may forget them. The server gives up
+/// before this process does, so that no lock outlives a failed commit.
 fn lock_statement(settings: &Settings) -> String {
-    let schema = settings.quoted_schema();
+    let (schema, timeout) = (settings.quoted_schema(), settings.timeout.as_millis().max(4));
+    let (lock, idle) = (timeout * 3 / 4, timeout);
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
          SELECT set_config('synchronous_commit', CASE current_setting('synchronous_commit') \
-           WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true); \
-         SELECT revision, pg_current_xact_id() FROM {schema}.store FOR NO KEY UPDATE"
+           WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END, true), \
+           set_config('lock_timeout', '{lock}', true), set_config('statement_timeout', '{timeout}', true), \
+           set_config('idle_in_transaction_session_timeout', '{idle}', true); \
+         SELECT revision, pg_current_xact_id(), format FROM {schema}.store FOR NO KEY UPDATE"
     )
 }
 
 fn read_lock(messages: &[SimpleQueryMessage]) -> Result<(Revision, u64), StoreError> {
     let row = messages.iter().rev().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) if row.len() == 2 => Some(row),
+        SimpleQueryMessage::Row(row) if row.len() == 3 => Some(row),
         _ => None,
     });
     let row = row.ok_or_else(|| StoreError::Damaged("the row of the store is missing".into()))?;
     let number = |column| row.get(column).and_then(|text: &str| text.parse().ok());
-    match (number(0), number(1)) {
-        (Some(revision), Some(number)) => Ok((Revision(revision), number)),
-        _ => Err(StoreError::Damaged("the revision of the store is not a number".into())),
+    match (number(0), number(1), row.get(2).and_then(|text: &str| text.parse().ok())) {
+        (Some(revision), Some(number), Some(format)) => {
+            check_format(format)?;
+            Ok((Revision(revision), number))
+        }
+        _ => Err(StoreError::Damaged("the row of the store is malformed".into())),
     }
 }
 
@@ -134,12 +160,15 @@ impl Transaction {
     pub(super) async fn commit(self, changes: Vec<Change>) -> Result<Revision, Failed> {
         let revision = self.revision();
         let write = Write::new(changes, revision, self.last).map_err(Failed::Nothing)?;
+        if self.loan.is_closed() {
+            return Err(Failed::Nothing(StoreError::Unreachable("the connection was lost".into())));
+        }
         let warnings = self.loan.warnings();
         let (written, committed) = {
             let link = &*self.loan;
             let mut pipeline = Pipeline::new();
-            pipeline.add(async { link.client.execute(&link.statements.write, &write.parameters()).await });
-            pipeline.add(async { link.client.batch_execute("COMMIT").await.map(|()| 1) });
+            pipeline.add(async { link.client().execute(&link.statements.write, &write.parameters()).await });
+            pipeline.add(async { link.client().batch_execute("COMMIT").await.map(|()| 1) });
             let mut answers = pipeline.run().await.into_iter();
             (answers.next().expect("two answers"), answers.next().expect("two answers"))
         };
@@ -147,10 +176,10 @@ impl Transaction {
         match written {
             Ok(1) => {}
             Ok(_) => return Err(Failed::Nothing(StoreError::Damaged("the row of the store is missing".into()))),
-            Err(error) if error.code().is_some() => return Err(Failed::Nothing(reason(error))),
-            Err(error) => return Err(Failed::Unknown(Box::new(error))),
+            Err(error) if is_answer(&error) => return Err(Failed::Nothing(reason(error))),
+            Err(error) => return Err(Failed::Unknown(cause(error))),
         }
-        committed.map_err(|error| Failed::Unknown(Box::new(error)))?;
+        committed.map_err(|error| Failed::Unknown(cause(error)))?;
         // The server warns if it stopped waiting for a synchronous replica.
         if self.loan.warnings() != warnings {
             return Err(Failed::Unknown("the server committed with a warning".into()));
@@ -161,7 +190,7 @@ impl Transaction {
 
     /// Ends the transaction without effect.
     pub(super) async fn roll_back(self) {
-        if self.loan.client.batch_execute("ROLLBACK").await.is_ok() {
+        if self.loan.client().batch_execute("ROLLBACK").await.is_ok() {
             self.loan.finish();
         }
     }
