@@ -82,3 +82,23 @@ fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
     };
     spki.to_der().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_below_the_modulus_is_a_ciphertext() {
+        let modulus = [0xC1; 256];
+        let spki = rsa_spki(&modulus, &[1, 0, 1]).expect("a public key");
+        let (mut below, mut above) = (modulus, modulus);
+        below[255] -= 1;
+        above[255] += 1;
+        for (number, is_below) in
+            [([0; 256], true), (below, true), (modulus, false), (above, false), ([0xFF; 256], false)]
+        {
+            assert_eq!(is_below_modulus(&number, &spki), is_below, "{:x}", number[255]);
+        }
+        assert!(!is_below_modulus(&below, &spki[1..]), "no public key");
+    }
+}
