@@ -432,6 +432,33 @@ mod tests {
         assert_eq!(labels(), Ok(vec![b"a key".to_vec()]));
     }
 
+    /// SoftHSM fails with these errors when concurrent calls disturb it. After any other error,
+    /// another attempt would fail the same way.
+    #[test]
+    fn only_a_creation_that_concurrent_calls_may_have_disturbed_is_repeated() {
+        let test = "only_a_creation_that_concurrent_calls_may_have_disturbed_is_repeated";
+        let Some((hsm, token)) = soft_token(test) else { return };
+        token.connect().expect("the token connects");
+        let calls = || hsm.shim().calls(Function::GenerateKey);
+        let attempts = u64::from(ATTEMPTS_TO_MAKE);
+        for (code, attempts) in [
+            (0x05, attempts),
+            (0x06, attempts),
+            (0xD1, attempts),
+            (0x13, 1),
+            (0x30, 1),
+            (0x31, 1),
+            (0x54, 1),
+            (0xE2, 1),
+        ] {
+            let before = calls();
+            hsm.shim().rule(Function::GenerateKey, 0, u64::MAX, Action::Return(code));
+            token.generate_key(&NewKey::new(&[1; 32], "a key", TokenKeyKind::Aes256)).expect_err("the token refuses");
+            hsm.shim().clear();
+            assert_eq!(calls() - before, attempts, "{code:#x}");
+        }
+    }
+
     #[test]
     fn a_wrapped_key_is_taken_whole_and_without_what_follows_it() {
         let wrapped: Vec<u8> = (0..50).collect();
