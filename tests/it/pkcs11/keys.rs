@@ -90,6 +90,36 @@ fn another_key_under_the_same_id_is_caught() {
     assert_eq!(token.encrypt(&key, b"context", b"text").expect_err("another key").class(), ErrorClass::KeyMissing);
 }
 
+/// If a token can no longer use a key, neither the input nor another key under the same id is the
+/// reason.
+#[test]
+fn a_token_that_cannot_use_a_key_any_more_is_lost() {
+    let Some(hsm) = soft_hsm("a_token_that_cannot_use_a_key_any_more_is_lost", &["one"]) else { return };
+    let maker = Token::new(&module(&hsm), config("one").key_types(KeyTypes::All), pin());
+    let key = aes(&maker, 1);
+    let sealed = maker.encrypt(&key, b"context", b"text").expect("encryption succeeds");
+    // CKR_GENERAL_ERROR is ambiguous. The canary of the key decides.
+    hsm.shim().rule(Function::Decrypt, 0, u64::MAX, Action::Return(0x05));
+    let error = maker.decrypt(&key, b"context", &sealed).expect_err("the token decrypts nothing");
+    assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
+    hsm.shim().clear();
+    let pair = NewKey::new(&[2; 32], "a pair", TokenKeyKind::Signing(KeyPairKind::EccP256));
+    let pair = maker.generate_key(&pair).expect("a key pair");
+    // Another connection does not know the handles yet. These codes reject the input:
+    // CKR_ENCRYPTED_DATA_INVALID and CKR_DATA_INVALID.
+    let finder = token(&hsm, "one");
+    finder.connect().expect("the token connects");
+    for (key, function, code) in [(&key, Function::Decrypt, 0x40), (&pair, Function::Sign, 0x20)] {
+        hsm.shim().rule(function, 0, u64::MAX, Action::Return(code));
+        let error = finder.verify_key(key).expect_err("the key cannot prove its identity");
+        assert_eq!(error.class(), ErrorClass::TokenLost, "{function:?}: {error}");
+        assert!(error.to_string().contains("failed its test operation"), "{function:?}: {error}");
+        hsm.shim().clear();
+        finder.verify_key(key).expect("the key is there");
+    }
+    assert_eq!(maker.decrypt(&key, b"context", &sealed).expect("the key works").expose_secret(), b"text");
+}
+
 #[test]
 fn two_keys_of_one_id_are_refused() {
     let Some(hsm) = soft_hsm("two_keys_of_one_id_are_refused", &["one"]) else { return };
