@@ -492,6 +492,24 @@ fn a_replication_key_that_one_member_has_is_not_joined_by_another() -> Result<()
     Ok(())
 }
 
+/// A failure must not look like a replication key with another value, which an operator would
+/// replace.
+#[test]
+fn a_member_that_fails_is_not_said_to_have_another_replication_key() -> Result<()> {
+    let Some((world, cluster)) = World::new("a_member_that_fails_is_not_said_to_have_another_replication_key") else {
+        return Ok(());
+    };
+    let value = SecretBytes::copy_from_slice(&[0x5A; 32]);
+    for member in 0..2 {
+        world.0[member].shim().rule(Function::UnwrapKey, 0, u64::MAX, Action::Return(DEVICE_REMOVED));
+        let error = cluster.install_replication_key(&value).expect_err("the member does not respond");
+        assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
+        assert!(error.to_string().contains(MEMBERS[member]) && !error.to_string().contains("another"), "{error}");
+        world.clear();
+    }
+    cluster.install_replication_key(&value)
+}
+
 #[test]
 fn what_was_installed_is_removed_if_a_member_shows_another_replication_key_late() -> Result<()> {
     for looks in 1..=5 {
