@@ -587,6 +587,21 @@ fn a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key(
 }
 
 #[test]
+fn a_name_that_a_member_uses_is_refused_before_anything_is_generated() {
+    let test = "a_name_that_a_member_uses_is_refused_before_anything_is_generated";
+    let Some((world, cluster)) = World::new(test) else { return };
+    for (member, name) in ["of east", "of west"].into_iter().enumerate() {
+        world.put(member, name.as_bytes(), &[7; 32], &Bare::CIPHER);
+        let generated = || [0, 1].map(|member| world.0[member].shim().calls(Function::GenerateKey));
+        let before = generated();
+        let error = HsmRootKey::generate(&cluster, name).map(drop).expect_err("the name is in use");
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+        assert_eq!(error.to_string(), format!("the cluster already has a key '{name}'"));
+        assert_eq!(generated(), before, "not even a reservation");
+    }
+}
+
+#[test]
 fn a_replication_key_that_a_member_does_not_protect_is_not_used() -> Result<()> {
     let wrong = [(CKA_DECRYPT, true, "CKA_DECRYPT"), (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE")];
     for (attribute, value, name) in wrong {
