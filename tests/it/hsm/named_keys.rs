@@ -27,6 +27,7 @@ use crate::support::soft_tokens::{
 
 const REPLICATION_KEY: &[u8] = b"replication key";
 pub(super) const MEMBERS: [&str; 2] = ["east", "west"];
+const THREE: [&str; 3] = ["east", "west", "south"];
 
 /// The libtest name of the child, and the variable that contains its instructions:
 /// `what|name|when it starts|folder of east|folder of west`.
@@ -571,19 +572,61 @@ fn a_token_that_refuses_a_new_key_is_not_taken_for_another_process() {
     }
 }
 
-#[test]
-fn a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key() {
-    let labels = ["east", "west", "south"];
-    let test = "a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key";
-    let Some(hsms) = labels.iter().map(|label| soft_hsm(test, &[label])).collect::<Option<Vec<_>>>() else { return };
-    let cluster = connect(of(hsms.iter().map(|hsm| hsm.shim().path()).zip(labels)));
-    for (hsm, label) in hsms.iter().zip(labels).take(2) {
+/// A connected cluster of three members, of which the first ones have the replication key.
+fn three_members(test: &str, with_replication_key: usize) -> Option<([SoftHsm; 3], Pkcs11Cluster)> {
+    let hsms = [soft_hsm(test, &[THREE[0]])?, soft_hsm(test, &[THREE[1]])?, soft_hsm(test, &[THREE[2]])?];
+    let cluster = connect(of(hsms.iter().map(|hsm| hsm.shim().path()).zip(THREE)));
+    for (hsm, label) in hsms.iter().zip(THREE).take(with_replication_key) {
         Bare::create_key(&hsm.bare_path(), label, REPLICATION_KEY, &[1; 32], &Bare::WRAPPING);
     }
+    Some((hsms, cluster))
+}
+
+/// Returns the number of secret keys in each of three tokens.
+fn keys_of_three(hsms: &[SoftHsm; 3]) -> Vec<usize> {
+    hsms.iter().zip(THREE).map(|(hsm, label)| Bare::secret_keys(&hsm.bare_path(), label).len()).collect()
+}
+
+#[test]
+fn a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key() {
+    let test = "a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key";
+    let Some((hsms, cluster)) = three_members(test, 2) else { return };
     HsmRootKey::generate(&cluster, "root").expect("two members have it");
-    let keys: Vec<_> =
-        hsms.iter().zip(labels).map(|(hsm, label)| Bare::secret_keys(&hsm.bare_path(), label).len()).collect();
-    assert_eq!(keys, [2, 2, 0]);
+    assert_eq!(keys_of_three(&hsms), [2, 2, 0]);
+}
+
+/// Otherwise, two members would have one key under the name, and the third one another.
+#[test]
+fn a_root_key_that_a_third_member_shows_late_is_left_alone() {
+    let Some((hsms, cluster)) = three_members("a_root_key_that_a_third_member_shows_late_is_left_alone", 3) else {
+        return;
+    };
+    let [_, _, south] = &hsms;
+    Bare::create_key(&south.bare_path(), THREE[2], b"root", &[7; 32], &Bare::CIPHER);
+    // Each of the two checks before the generation searches twice, for three classes.
+    south.shim().hide(b"root", 3 * 4);
+    let error = HsmRootKey::generate(&cluster, "root").map(drop).expect_err("the member south has another key");
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists, "{error}");
+    assert!(error.to_string().contains("south already has another key with this name"), "{error}");
+    assert_eq!(keys_of_three(&hsms), [1, 1, 2], "only the replication keys and the other key are left");
+}
+
+#[test]
+fn a_third_member_that_refuses_a_copy_does_not_keep_the_others_from_a_new_key() {
+    let test = "a_third_member_that_refuses_a_copy_does_not_keep_the_others_from_a_new_key";
+    let Some((hsms, cluster)) = three_members(test, 3) else { return };
+    let south = hsms[2].shim();
+    south.rule(Function::UnwrapKey, 0, u64::MAX, Action::Return(TOKEN_WRITE_PROTECTED));
+    let key = HsmRootKey::generate(&cluster, "root").expect("two members hold it");
+    assert_eq!(keys_of_three(&hsms), [2, 2, 1]);
+    assert_found(&cluster, "root", &wrap(&key));
+    south.clear();
+    // It takes the copy, which proves itself with two calls, and then no longer responds.
+    south.rule(Function::Decrypt, 2, u64::MAX, Action::Return(DEVICE_REMOVED));
+    let key = HsmRootKey::generate(&cluster, "another").expect("two members hold it");
+    south.clear();
+    assert_eq!(keys_of_three(&hsms), [3, 3, 2], "the copy is not the key of another process");
+    assert_found(&cluster, "another", &wrap(&key));
 }
 
 #[test]
