@@ -279,6 +279,76 @@ fn a_member_that_failed_takes_part_again_when_it_is_back() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_cluster_without_a_connection_looks_for_its_tokens_and_logs_in_to_none() {
+    let Some(world) = World::new(CallMode::Direct) else { return };
+    let cluster = world.cluster();
+    let logins = || [&world.east, &world.west].map(|hsm| hsm.shim().calls(Function::Login));
+    let (before, states) = (logins(), || {
+        cluster.probe();
+        [0, 1].map(|member| cluster.members()[member].state)
+    });
+    assert_eq!(states(), [MemberState::Active; 2]);
+    world.west.shim().vanish();
+    assert_eq!(states(), [MemberState::Active, MemberState::Unreachable]);
+    let reason = cluster.members()[1].reason.clone().expect("it is not there");
+    assert!(reason.contains("cannot find"), "{reason}");
+    world.revive();
+    assert_eq!(states(), [MemberState::Active; 2]);
+    assert_eq!(logins(), before);
+}
+
+#[test]
+fn a_member_that_failed_is_active_after_a_probe_once_it_is_back() {
+    let Some(world) = World::new(CallMode::Direct) else { return };
+    let cluster = world.cluster();
+    connect(&cluster);
+    world.east.shim().vanish();
+    let state = || cluster.members()[0].state;
+    for _ in 0..4 {
+        cluster.random(16).expect("the other member responds");
+    }
+    assert_eq!(state(), MemberState::Unreachable);
+    cluster.probe();
+    assert_eq!(state(), MemberState::Unreachable);
+    world.revive();
+    // Longer than the delay between two initializations of its module.
+    std::thread::sleep(Duration::from_millis(50));
+    assert_eq!(state(), MemberState::Unreachable, "nothing has called it");
+    cluster.probe();
+    assert_eq!(state(), MemberState::Active, "{:?}", cluster.members());
+}
+
+#[test]
+fn a_member_whose_module_hangs_is_not_called_by_a_probe() {
+    let calls = CallMode::Deadline { deadline: Duration::from_millis(500), threads: 4 };
+    let Some(world) = World::new(calls) else { return };
+    let cluster = world.cluster();
+    connect(&cluster);
+    let east = world.east.shim();
+    east.rule(Function::GenerateRandom, 0, u64::MAX, Action::Hang);
+    for _ in 0..2 {
+        cluster.random(16).expect("the other member responds");
+    }
+    assert_eq!(cluster.members()[0].state, MemberState::Unresponsive);
+    let before = east.all_calls();
+    cluster.probe();
+    assert_eq!(east.all_calls(), before, "another call would hang too");
+    east.clear();
+}
+
+#[test]
+fn a_probe_does_not_connect_a_member_of_a_cluster_that_is_not_connected() {
+    let Some(world) = World::new(CallMode::Direct) else { return };
+    let cluster = world.cluster();
+    let error = cluster.token("east").expect("a member").check().expect_err("there is no password yet");
+    assert!(error.to_string().contains("the cluster is not connected"), "{error}");
+    assert_eq!(cluster.members()[0].state, MemberState::Unreachable);
+    let before = world.east.shim().all_calls();
+    cluster.probe();
+    assert_eq!(world.east.shim().all_calls(), before);
+}
+
 /// Returns the calls at which tokens die, for one way of dying. The full run covers every call. The
 /// short run covers every seventh call, with a different offset for each way, so that the ways cover
 /// different calls.
