@@ -12,7 +12,7 @@ use strongroom::provider::pkcs11::{
 };
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, InstanceMark, MemberState};
 use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
-use strongroom::seal::RootKey;
+use strongroom::seal::{RootKey, RootKeyHolder};
 use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
@@ -510,7 +510,9 @@ fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<(
     connect(&cluster);
     let file = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
     let open = |root: HsmRootKey| Kms::builder().store(Arc::clone(&file), RootKey::from_holder(root)).build();
-    let kms = open(HsmRootKey::generate(&cluster, "root 1")?)?;
+    let root = HsmRootKey::generate(&cluster, "root 1")?;
+    assert_eq!(root.id(), "hsm root 1");
+    let kms = open(root)?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     drop(kms);
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root 1").map(drop)), ErrorKind::AlreadyExists);
@@ -519,6 +521,7 @@ fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<(
     let absent = HsmRootKey::find(&cluster, "root 2").expect_err("no member has the key");
     let cause = absent.downcast_ref::<TokenError>().expect("the error of the member that was asked first");
     assert!(absent.to_string().contains(&cause.to_string()), "{absent}");
+    assert_eq!(HsmRootKey::find(&cluster, "root 1")?.id(), "hsm root 1");
     world.east.shim().clear();
     cluster.disconnect();
     assert_eq!(kind(HsmRootKey::find(&cluster, "root 1").map(drop)), ErrorKind::KeyUnavailable);
