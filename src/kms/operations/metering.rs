@@ -11,6 +11,7 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::CallSpec;
 use crate::kms::records::usage::UsageRecord;
 use crate::kms::request::{GetKeyLastUsageResponse, KeyReference, LastUsage, MeteredKey};
+use crate::kms::storage::usage_records::Attempts;
 
 impl Kms {
     /// Returns the usage of every key of an account since it was created or last reset. Requires
@@ -96,7 +97,7 @@ impl Kms {
             self.core.metering.add_usage(&self.core.registry)?;
             let now = call_context.now();
             self.core.registry.each_metered_batch(account, |_, keys| {
-                let reset = self.core.registry.change_usages(keys, &|_, usage| {
+                let reset = self.core.registry.change_usages(keys, Attempts::Many, &|_, usage| {
                     *usage = UsageRecord { requests: 0, since: Some(now), last: usage.last };
                 });
                 reset.map_err(|failure| failure.error)

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strongroom::audit::{Action, FileTrail, MemoryTrail, Outcome};
+use strongroom::identity::AccountId;
 use strongroom::key::{KeyId, KeyState, Operation};
+use strongroom::request::EncryptRequest;
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, RecordKind, StoreError};
 use strongroom::{Error, ErrorKind, Kms, Result};
@@ -213,5 +215,39 @@ fn a_trail_without_a_chain_states_that_the_result_is_unknown() -> TestResult {
     assert_eq!(last.outcome, Outcome::Ambiguous(ErrorKind::Store));
     assert!(last.change.is_some() && last.message.is_some_and(|text| text.contains("may or may not")));
     assert_eq!(kms.list_keys(Default::default())?.entries.len(), 1);
+    Ok(())
+}
+
+/// A count in a commit that was not confirmed is added exactly once, however many commits follow.
+#[test]
+fn uses_in_an_ambiguous_commit_are_counted_once() -> TestResult {
+    let open = |store: Arc<dyn KeyStore>| Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).build();
+    let counted = |fate: Option<Fate>, later: u32| -> Result<Vec<u64>> {
+        let inner = TamperingStore::new();
+        let store = AmbiguousStore::new(inner.clone());
+        let (kms, other) = (open(store.clone())?, open(inner)?);
+        let key = kms.create_key(Default::default())?.key_id();
+        for _ in 0..3 {
+            kms.encrypt(EncryptRequest::new(key, b"text"))?;
+        }
+        if let Some(fate) = fate {
+            store.lose_answer(RecordKind::Usage, fate);
+            assert!(!kms.run_maintenance()?.is_complete(), "the commit of the counts is not confirmed");
+            store.heal();
+            assert!(fate != Fate::InProgress || store.land());
+        }
+        for number in 0..later {
+            other.update_key_description(key, format!("{number}"))?;
+        }
+        let count = |_| Ok(kms.metered_keys(AccountId::default())?.iter().map(|key| key.requests).sum());
+        (0..2).map(count).collect()
+    };
+    let expected = counted(None, 0)?;
+    assert!(expected[0] >= 3 && expected[0] == expected[1], "{expected:?}");
+    for fate in FATES {
+        for later in [0, 1, 100] {
+            assert_eq!(counted(Some(fate), later)?, expected, "{fate:?} and {later} commits");
+        }
+    }
     Ok(())
 }

@@ -21,6 +21,13 @@ struct Ambiguous {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct CommitMark(RecordVersion);
 
+impl CommitMark {
+    /// Returns the revision of the commit if it took effect.
+    pub(in crate::kms) const fn revision(self) -> Revision {
+        self.0.revision
+    }
+}
+
 /// Returns the commit that may have taken effect despite the error, if there is one.
 pub(in crate::kms) fn ambiguous_commit(error: &Error) -> Option<CommitMark> {
     let ambiguous: &Ambiguous = error.cause()?.downcast_ref()?;
