@@ -40,7 +40,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 
 /// Opens the KMS. Every process does the same, with the same root key.
 fn open(database: &str, root_key: &str) -> strongroom::Result<Kms> {
-    let store = PostgresStore::open(options(database)?)?;
+    let store = PostgresStore::open(&options(database)?)?;
     Kms::builder().store(store, RootKey::from_file(root_key)?).build()
 }
 
