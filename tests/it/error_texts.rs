@@ -83,10 +83,10 @@ fn errors_of_every_layer_say_everything_once() -> Result<()> {
 #[test]
 fn errors_of_a_server_say_whether_anything_changed() {
     let cause = || Box::new(io::Error::other("no carrier"));
-    let fenced = |source: Option<Box<io::Error>>| StoreError::Fenced {
+    let fenced = |source: Option<Box<dyn StdError + Send + Sync>>| StoreError::Fenced {
         age: Duration::from_millis(2_500),
         limit: Duration::from_secs(1),
-        source: source.map(|source| source as _),
+        source,
     };
     let unreachable = "the server of the store is unreachable; nothing was changed: check the server and the network, \
                        and try again";
