@@ -71,6 +71,46 @@ pub(super) fn is_answer(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some()
 }
 
+/// Returns the reason inside an error without its general advice.
+pub(super) fn text(error: &StoreError) -> String {
+    match error {
+        StoreError::Unreachable(cause) => cause.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Returns the same error for another caller whose changes were in the same transaction.
+pub(super) fn copy(error: &StoreError) -> StoreError {
+    let text = |cause: &Cause| Cause::from(cause.to_string());
+    match error {
+        StoreError::Full(cause) => StoreError::Full(text(cause)),
+        StoreError::ReadOnly(cause) => StoreError::ReadOnly(text(cause)),
+        StoreError::Busy(cause) => StoreError::Busy(text(cause)),
+        StoreError::Io(cause) => StoreError::Io(text(cause)),
+        StoreError::Damaged(cause) => StoreError::Damaged(text(cause)),
+        StoreError::Unreachable(cause) => StoreError::Unreachable(text(cause)),
+        StoreError::Ambiguous(cause) => StoreError::Ambiguous(text(cause)),
+        StoreError::AccessDenied(cause) => StoreError::AccessDenied(text(cause)),
+        StoreError::Closed(store) => StoreError::Closed(store.clone()),
+        StoreError::AnotherStore => StoreError::AnotherStore,
+        StoreError::RolledBack { from, to } => StoreError::RolledBack { from: *from, to: *to },
+        StoreError::NewerFormat { found, known } => StoreError::NewerFormat { found: *found, known: *known },
+        StoreError::OlderFormat { found, known } => StoreError::OlderFormat { found: *found, known: *known },
+        StoreError::NoSchema { schema } => StoreError::NoSchema { schema: schema.clone() },
+        StoreError::UnknownTables { schema, difference } => {
+            StoreError::UnknownTables { schema: schema.clone(), difference: difference.clone() }
+        }
+        StoreError::UnsuitableServer { setting, found, wanted } => {
+            StoreError::UnsuitableServer { setting, found: found.clone(), wanted }
+        }
+        StoreError::Fenced { age, limit, source } => {
+            StoreError::Fenced { age: *age, limit: *limit, source: source.as_ref().map(text) }
+        }
+        StoreError::Rejected(cause) => StoreError::Rejected(text(cause)),
+        other => StoreError::Rejected(other.to_string().into()),
+    }
+}
+
 pub(super) fn timed_out(timeout: Duration) -> StoreError {
     StoreError::Unreachable(format!("no answer within {timeout:?}").into())
 }

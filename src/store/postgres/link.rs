@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 
 use super::connect;
 use super::failure::reason;
+use super::inspection;
 use super::options::Settings;
 use super::schema;
 use super::session::Session;
@@ -24,6 +25,7 @@ pub(super) struct Link {
     session: Session,
     pub(super) statements: Statements,
     opened: Instant,
+    location: Option<[u8; 16]>,
 }
 
 impl Link {
@@ -40,11 +42,17 @@ impl Link {
             return Err(StoreError::AnotherStore);
         }
         let statements = Statements::prepare(&session.client, &settings.quoted_schema()).await.map_err(reason)?;
-        Ok((Self { session, statements, opened: Instant::now() }, id))
+        let location = inspection::location(&session.client, settings).await;
+        Ok((Self { session, statements, opened: Instant::now(), location }, id))
     }
 
     pub(super) fn client(&self) -> &Client {
         &self.session.client
+    }
+
+    /// Returns the location of the store when the connection was established.
+    pub(super) fn location(&self) -> Option<[u8; 16]> {
+        self.location
     }
 
     /// Returns the number of warnings that the server has sent. A warning arrives before the answer

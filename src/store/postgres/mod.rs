@@ -2,6 +2,8 @@
 
 mod connect;
 mod failure;
+mod group;
+mod inspection;
 mod join;
 mod link;
 mod options;
@@ -12,45 +14,121 @@ mod schema;
 mod session;
 mod statements;
 mod transaction;
+mod writer;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub use self::options::PostgresOptions;
 
+use self::group::{Groups, MAX_GROUPS};
 use self::link::Link;
 use self::options::Settings;
 use self::pool::Pool;
 use self::rows::Names;
 use self::runtime::Runtime;
-use self::transaction::{Begun, Failed, Reads, Transaction};
+use self::writer::Writer;
 use super::error::StoreError;
-use super::{
-    Change, CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
-    check_named,
-};
-use crate::error::{Error, Result};
+use super::{CommitError, Expectation, KeyStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges};
+use crate::error::Result;
 use crate::fork_guard::ForkGuard;
+use crate::lock::Mutex;
+
+/// The maximum duration of a check of the whole table.
+const MAX_CHECK: Duration = Duration::from_secs(60 * 60);
 
 /// Stores records in a PostgreSQL database, which processes on several machines may share.
+///
+/// A commit is durable on the server, and on its synchronous replicas, before it returns. Calls
+/// block the calling thread, inside or outside an asynchronous runtime. A thread of the store's own
+/// speaks to the server. Commits of several threads that wait for each other share a transaction.
+///
+/// # Roles
+///
+/// [`create_schema`](Self::create_schema) creates the tables with a role that may do so, once, for
+/// example when you deploy. [`grant_access`](Self::grant_access) grants a second role what an open
+/// store needs. Alternatively, an administrator executes the same:
+///
+/// ```sql
+/// CREATE SCHEMA strongroom;
+/// SET search_path = strongroom;
+/// -- every text of PostgresStore::MIGRATIONS, in one transaction
+/// GRANT USAGE ON SCHEMA strongroom TO app;
+/// GRANT SELECT, UPDATE (revision) ON strongroom.store TO app;
+/// GRANT SELECT, INSERT, UPDATE, DELETE ON strongroom.record TO app;
+/// ```
+///
+/// # What an administrator of the database sees
+///
+/// Bodies are sealed under the root key, which the database never receives. Administrators of the
+/// server, and everyone who can read a backup, see the rest: the number, sizes and kinds of
+/// records, the times of changes, and the names of records. These contain account IDs, key IDs,
+/// alias names and the names of principals with policies or grants in plaintext. Administrators can
+/// delete data and roll it back; the page [`manual::persistence`](crate::manual::persistence)
+/// describes what a `Kms` detects.
+///
+/// # Examples
+/// ```no_run
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::{KeyStore, PostgresOptions, PostgresStore};
+/// use strongroom::{Kms, SecretBytes};
+///
+/// // When you deploy:
+/// let owner = PostgresOptions::new("host=/run/postgresql user=owner dbname=keys")?;
+/// PostgresStore::create_schema(&owner)?;
+/// PostgresStore::grant_access(&owner, "app")?;
+///
+/// // In every process:
+/// let options = PostgresOptions::new("host=/run/postgresql user=app dbname=keys")?;
+/// let store = PostgresStore::open(&options)?;
+/// assert_eq!(store.id(), PostgresStore::open(&options)?.id());
+/// let root = RootKey::from_bytes(&[7; 32]); // for tests only
+/// let kms = Kms::builder().store(store, root).build()?;
+/// kms.create_key(Default::default())?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub struct PostgresStore {
     id: StoreId,
     settings: Arc<Settings>,
-    runtime: Runtime,
+    runtime: Arc<Runtime>,
     readers: Arc<Pool>,
     writers: Arc<Pool>,
+    groups: Groups,
+    location: Arc<Mutex<Option<[u8; 16]>>>,
     fork_guard: ForkGuard,
     is_closed: AtomicBool,
 }
 
 impl PostgresStore {
-    /// Creates the tables of an empty store, unless they exist.
+    /// The migrations from an empty schema to the format of this release, in order. Each is SQL text
+    /// with several statements, for a transaction in which the schema is the `search_path`. A
+    /// released migration never changes.
+    pub const MIGRATIONS: &'static [&'static str] = schema::MIGRATIONS;
+
+    /// Creates the schema and the tables of an empty store, or applies the migrations that are
+    /// missing. Does nothing if the tables are up to date. Processes may call this at the same
+    /// time.
     ///
     /// # Errors
-    /// - [`ErrorKind::Store`](crate::ErrorKind::Store) if the server cannot be reached or the role
-    ///   must not create them.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the options are invalid.
+    /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the
+    ///   server cannot be reached, the role must not create tables, or the schema contains other
+    ///   tables with these names.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::store::{PostgresOptions, PostgresStore, StoreError};
+    ///
+    /// let options = PostgresOptions::new("host=/run/postgresql user=app dbname=keys")?;
+    /// let refused = PostgresStore::open(&options).unwrap_err();
+    /// assert!(matches!(refused.downcast_ref(), Some(StoreError::NoSchema { .. })));
+    /// PostgresStore::create_schema(&options)?;
+    /// assert!(PostgresStore::open(&options).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn create_schema(options: &PostgresOptions) -> Result<()> {
         administer(options, |settings| async move { schema::create(&settings).await })
     }
@@ -67,14 +145,17 @@ impl PostgresStore {
         administer(options, |settings| async move { schema::grant(&settings, &role).await })
     }
 
-    /// Opens the store in a database.
+    /// Opens the store in a schema of a database. Creates nothing.
     ///
     /// # Errors
-    /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the
-    ///   server cannot be reached or has no store.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the options are invalid, for
+    ///   example without a connector for TLS on a network.
+    /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if no
+    ///   server can be reached that accepts writes, the server is unsuitable, the schema does not
+    ///   contain a store of this format, or the role lacks a privilege.
     pub fn open(options: &PostgresOptions) -> Result<Self> {
         let settings = Arc::new(Settings::new(options)?);
-        let (runtime, opening) = (Runtime::start()?, Arc::clone(&settings));
+        let (runtime, opening) = (Arc::new(Runtime::start()?), Arc::clone(&settings));
         let opened = runtime.run(settings.timeout, async move { Link::open(&opening, None).await });
         let (link, id) = match opened {
             Ok(opened) => opened,
@@ -83,11 +164,13 @@ impl PostgresStore {
                 return Err(error.into());
             }
         };
-        let readers = Arc::new(Pool::new(Arc::clone(&settings), id, settings.connections));
-        let writers = Arc::new(Pool::new(Arc::clone(&settings), id, 1));
+        let location = Arc::new(Mutex::new(link.location()));
+        let pool = |most| Arc::new(Pool::new(Arc::clone(&settings), id, most, Arc::clone(&location)));
+        let (readers, writers) = (pool(settings.connections), pool(MAX_GROUPS));
+        let groups = Groups::new(Writer::new(Arc::clone(&runtime), Arc::clone(&settings), Arc::clone(&writers)));
         readers.add(Arc::new(link));
         let (fork_guard, is_closed) = (ForkGuard::here(), AtomicBool::new(false));
-        Ok(Self { id, settings, runtime, readers, writers, fork_guard, is_closed })
+        Ok(Self { id, settings, runtime, readers, writers, groups, location, fork_guard, is_closed })
     }
 
     /// Runs a request that changes nothing.
@@ -106,53 +189,15 @@ impl PostgresStore {
         self.check_process()?;
         match self.is_closed.load(Ordering::Acquire) {
             false => Ok(()),
-            true => Err(StoreError::Closed(self.settings.location()).into()),
+            true => Err(StoreError::Closed(self.settings.name()).into()),
         }
     }
 
     fn check_process(&self) -> Result<()> {
         match self.fork_guard.is_here() {
             true => Ok(()),
-            false => Err(StoreError::Forked(self.settings.location()).into()),
+            false => Err(StoreError::Forked(self.settings.name()).into()),
         }
-    }
-
-    fn begin(&self, reads: Reads) -> Result<Transaction, CommitError> {
-        let (pool, settings) = (Arc::clone(&self.writers), Arc::clone(&self.settings));
-        let begin = async move { transaction::begin(&pool, &settings, &reads).await };
-        match self.runtime.run(self.settings.timeout, begin).map_err(Error::from)? {
-            Begun::Locked(transaction) => Ok(transaction),
-            Begun::Conflict(transaction, id) => {
-                self.roll_back(transaction);
-                Err(CommitError::Conflict(id))
-            }
-        }
-    }
-
-    /// Writes the changes and commits.
-    fn finish(&self, transaction: Transaction, changes: Vec<Change>) -> Result<Revision> {
-        let number = transaction.number();
-        let commit = async move { Ok(transaction.commit(changes).await) };
-        let failed = match self.runtime.run(self.settings.timeout, commit) {
-            Ok(Ok(revision)) => return Ok(revision),
-            Ok(Err(failed)) => failed,
-            Err(no_answer) => Failed::Unknown(Box::new(no_answer)),
-        };
-        Err(match failed {
-            Failed::Nothing(error) => error.into(),
-            Failed::Unknown(cause) => {
-                StoreError::Ambiguous(format!("transaction {number} was not confirmed: {cause}").into()).into()
-            }
-        })
-    }
-
-    /// Rolls back without waiting for it. The lock is held until then.
-    fn roll_back(&self, transaction: Transaction) {
-        let timeout = self.settings.timeout;
-        self.runtime.spawn(async move {
-            // After the timeout, the connection is closed, which has the same effect.
-            let _ = tokio::time::timeout(timeout, transaction.roll_back()).await;
-        });
     }
 }
 
@@ -168,32 +213,13 @@ where
     Ok(done?)
 }
 
-/// A commit in progress.
-struct Next<'a> {
-    store: &'a PostgresStore,
-    transaction: &'a mut Transaction,
-    read: Vec<RecordId>,
-}
-
-impl Pending for Next<'_> {
-    fn revision(&self) -> Revision {
-        self.transaction.revision()
-    }
-
-    fn get(&mut self, id: &RecordId) -> Result<Option<Record>> {
-        self.read.push(id.clone());
-        if let Some(known) = self.transaction.known(id) {
-            return Ok(known.clone());
-        }
-        let record = self.store.runtime.run(self.store.settings.timeout, self.transaction.read(id))?;
-        self.transaction.note(id.clone(), record.clone());
-        Ok(record)
-    }
-}
-
 impl KeyStore for PostgresStore {
     fn id(&self) -> StoreId {
         self.id
+    }
+
+    fn location(&self) -> Option<[u8; 16]> {
+        *self.location.lock()
     }
 
     fn revision(&self) -> Result<Revision> {
@@ -227,19 +253,26 @@ impl KeyStore for PostgresStore {
         changes: &mut WriteChanges<'_>,
     ) -> Result<Revision, CommitError> {
         self.check_usable()?;
-        let mut transaction = self.begin(Reads { expected: expected.to_vec(), prefetch: prefetch.to_vec() })?;
-        let mut pending = Next { store: self, transaction: &mut transaction, read: Vec::new() };
-        let changed = changes(&mut pending).and_then(|changes| {
-            check_named(expected, &pending.read, &changes)?;
-            Ok(changes)
+        self.groups.commit(expected, prefetch, changes)
+    }
+
+    /// Does nothing. PostgreSQL cannot overwrite old bodies: `VACUUM` frees their space for reuse,
+    /// and the write-ahead log, its archive, replicas and backups contain them for as long as you
+    /// keep these.
+    fn scrub(&self) -> Result<()> {
+        self.check_usable()
+    }
+
+    /// Reads the whole table, once in the order of its pages and once through its index, and
+    /// compares the two. The server finds a damaged page if it has checksums (`initdb -k`).
+    fn check_structure(&self) -> Result<Vec<StoreError>> {
+        self.check_usable()?;
+        let (readers, schema) = (Arc::clone(&self.readers), self.settings.quoted_schema());
+        let check = readers.read(move |link| {
+            let schema = schema.clone();
+            async move { inspection::damage(link.client(), &schema).await }
         });
-        match changed {
-            Ok(changes) => Ok(self.finish(transaction, changes)?),
-            Err(error) => {
-                self.roll_back(transaction);
-                Err(error.into())
-            }
-        }
+        Ok(self.runtime.run(MAX_CHECK, check)?)
     }
 
     /// Waits for calls in progress and closes all connections.
@@ -264,7 +297,11 @@ impl Drop for PostgresStore {
     fn drop(&mut self) {
         match self.fork_guard.is_here() {
             true => self.runtime.stop(),
-            false => self.runtime.leak(),
+            false => {
+                self.readers.leak();
+                self.writers.leak();
+                self.runtime.leak();
+            }
         }
     }
 }

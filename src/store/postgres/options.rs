@@ -16,6 +16,8 @@ use crate::secret::SecretBytes;
 /// The maximum length of the name of a schema, in bytes. PostgreSQL truncates longer names.
 const MAX_SCHEMA: usize = 63;
 
+const MAX_CONNECTIONS: usize = 1_000;
+
 const DEFAULT_PORT: u16 = 5432;
 
 /// The time after which PostgreSQL itself begins to probe an idle connection.
@@ -75,6 +77,7 @@ pub struct PostgresOptions {
     pub(super) connect_timeout: Duration,
     pub(super) connections: usize,
     pub(super) unsafe_server: bool,
+    pub(super) location_has_timeline: bool,
 }
 
 impl PostgresOptions {
@@ -119,6 +122,7 @@ impl PostgresOptions {
             connect_timeout,
             connections: 4,
             unsafe_server: false,
+            location_has_timeline: true,
         })
     }
 
@@ -204,6 +208,18 @@ impl PostgresOptions {
         self.unsafe_server = true;
         self
     }
+
+    /// Treats a promoted replica as the same store. By default, a `Kms` destroys nothing outside
+    /// the store after a promotion until you call
+    /// [`Kms::declare_successor`](crate::Kms::declare_successor), because a promoted replica looks
+    /// like a backup that was restored next to the original (see
+    /// [`KeyStore::location`](crate::store::KeyStore::location)). Set this only if your automation
+    /// never restores a physical backup while the original runs.
+    #[must_use]
+    pub const fn promotion_keeps_location(mut self) -> Self {
+        self.location_has_timeline = false;
+        self
+    }
 }
 
 /// Shows neither the password nor the connection string.
@@ -270,14 +286,14 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     pub(super) connections: usize,
     pub(super) unsafe_server: bool,
+    pub(super) location_has_timeline: bool,
     config: Config,
 }
 
 impl Settings {
     /// Checks the options.
     pub(super) fn new(options: &PostgresOptions) -> Result<Self> {
-        let PostgresOptions { config, dial, password, schema, timeout, connect_timeout, connections, unsafe_server } =
-            options.clone();
+        let PostgresOptions { config, dial, schema, .. } = options.clone();
         if schema.is_empty() || schema.len() > MAX_SCHEMA || schema.contains('\0') {
             return Err(Error::new(ErrorKind::Validation, "the name of a schema must have 1 to 63 bytes"));
         }
@@ -302,12 +318,13 @@ impl Settings {
         Ok(Self {
             dial,
             targets,
-            password,
+            password: options.password.clone(),
             schema,
-            timeout,
-            connect_timeout,
-            connections: connections.clamp(1, 1_000),
-            unsafe_server,
+            timeout: options.timeout,
+            connect_timeout: options.connect_timeout,
+            connections: options.connections.clamp(1, MAX_CONNECTIONS),
+            unsafe_server: options.unsafe_server,
+            location_has_timeline: options.location_has_timeline,
             config,
         })
     }
@@ -317,8 +334,8 @@ impl Settings {
         quoted(&self.schema)
     }
 
-    /// Returns the servers as a text, for errors.
-    pub(super) fn location(&self) -> String {
+    /// Returns a name of the store for errors: its schema and servers.
+    pub(super) fn name(&self) -> String {
         let targets: Vec<_> = self.targets.iter().map(Target::to_string).collect();
         format!("in schema {} at {}", self.schema, targets.join(","))
     }

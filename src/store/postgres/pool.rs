@@ -31,6 +31,8 @@ pub(super) struct Pool {
     permits: Arc<Semaphore>,
     most: u32,
     idle: Mutex<Vec<Idle>>,
+    /// The location of the store according to the latest connection.
+    location: Arc<Mutex<Option<[u8; 16]>>>,
 }
 
 struct Idle {
@@ -39,10 +41,15 @@ struct Idle {
 }
 
 impl Pool {
-    pub(super) fn new(settings: Arc<Settings>, store: StoreId, most: usize) -> Self {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        store: StoreId,
+        most: usize,
+        location: Arc<Mutex<Option<[u8; 16]>>>,
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(most));
         let most = u32::try_from(most).expect("the options limit the number");
-        Self { settings, store, permits, most, idle: Mutex::default() }
+        Self { settings, store, permits, most, idle: Mutex::default(), location }
     }
 
     /// Adds a connection that is not in use.
@@ -52,13 +59,20 @@ impl Pool {
 
     /// Borrows a connection. Waits for one if all are in use.
     pub(super) async fn borrow(self: &Arc<Self>) -> Result<Loan, StoreError> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| StoreError::Closed(self.settings.location()))?;
+        // Earlier than the deadline of the call, so that the error states the reason.
+        let limit = self.settings.timeout * 3 / 4;
+        let permit = tokio::time::timeout(limit, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| StoreError::Busy("all connections of the store are in use".into()))?;
+        let permit = permit.map_err(|_| StoreError::Closed(self.settings.name()))?;
         let idle = self.idle_link().await;
         let is_reused = idle.is_some();
         let link = match idle {
             Some(link) => link,
-            None => Arc::new(Link::open(&self.settings, Some(self.store)).await?.0),
+            None => {
+                let (link, _) = Link::open(&self.settings, Some(self.store)).await?;
+                *self.location.lock() = link.location();
+                Arc::new(link)
+            }
         };
         Ok(Loan { pool: Arc::clone(self), link, is_reused, is_finished: false, _permit: permit })
     }
@@ -108,6 +122,14 @@ impl Pool {
     pub(super) fn forget_idle(&self) {
         let idle = std::mem::take(&mut *self.idle.lock());
         idle.iter().for_each(|idle| idle.link.abort());
+    }
+
+    /// Leaves all connections alone, in a child of `fork`. The parent may have held a lock at the
+    /// time of the fork, also one of the runtime.
+    pub(super) fn leak(&self) {
+        if let Some(mut idle) = self.idle.try_lock() {
+            std::mem::forget(std::mem::take(&mut *idle));
+        }
     }
 
     /// Lends no more connections, waits for those in use, and closes all.

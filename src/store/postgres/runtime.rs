@@ -38,6 +38,8 @@ impl Runtime {
             .spawn(move || {
                 // Either answer ends the thread: a request to stop, or a store that was dropped.
                 let _ = runtime.block_on(stopped);
+                // Does not wait for the resolution of names, which can take long.
+                runtime.shutdown_background();
             })
             .map_err(failed)?;
         Ok(Self { handle, running: Mutex::new(Some(Running { stop, thread })) })
@@ -73,7 +75,10 @@ impl Runtime {
     }
 
     /// Leaves the thread alone, in a child of `fork`, which has no such thread.
-    pub(super) fn leak(&mut self) {
-        std::mem::forget(self.running.as_mut().take());
+    pub(super) fn leak(&self) {
+        // The parent may have held the lock at the time of the fork.
+        if let Some(mut running) = self.running.try_lock() {
+            std::mem::forget(running.take());
+        }
     }
 }

@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::connect;
 use super::failure::reason;
 use super::options::{Settings, quoted};
+use super::session::Session;
 use crate::store::StoreId;
 use crate::store::error::StoreError;
 
@@ -114,15 +115,18 @@ pub(super) async fn check(client: &Client, settings: &Settings) -> Result<StoreI
     if found.is_empty() {
         return Err(StoreError::NoSchema { schema: settings.schema.clone() });
     }
-    // The tables of another format may differ, so its number comes first.
-    let is_store = found.contains("store.format integer not null") && found.contains("store.id bytea not null");
-    let missing = if is_store { lines(client, MISSING_PRIVILEGES, &settings.schema).await? } else { BTreeSet::new() };
+    if let Err(altered) = check_tables(&found, &settings.schema) {
+        // The tables of another format may differ.
+        return match identity(client, settings).await {
+            Err(format @ (StoreError::NewerFormat { .. } | StoreError::OlderFormat { .. })) => Err(format),
+            _ => Err(altered),
+        };
+    }
+    let missing = lines(client, MISSING_PRIVILEGES, &settings.schema).await?;
     if !missing.is_empty() {
         return Err(StoreError::AccessDenied(format!("the role lacks {}", join(&missing)).into()));
     }
-    let id = if is_store { Some(identity(client, settings).await?) } else { None };
-    check_tables(&found, &settings.schema)?;
-    id.ok_or_else(|| StoreError::NoSchema { schema: settings.schema.clone() })
+    identity(client, settings).await
 }
 
 async fn check_server(client: &Client, settings: &Settings) -> Result<(), StoreError> {
@@ -174,11 +178,18 @@ async fn identity(client: &Client, settings: &Settings) -> Result<StoreId, Store
 
 /// Creates the schema and the tables, or applies the missing migrations.
 pub(super) async fn create(settings: &Arc<Settings>) -> Result<(), StoreError> {
-    let session = connect::connect(settings).await?;
-    check_server(&session.client, settings).await?;
+    let session = connect_to_administer(settings).await?;
     migrate(&session.client, settings).await?;
     session.close().await;
     Ok(())
+}
+
+/// Connects with names resolved in the catalog only, like the sessions of an open store.
+async fn connect_to_administer(settings: &Arc<Settings>) -> Result<Session, StoreError> {
+    let session = connect::connect(settings).await?;
+    session.client.batch_execute("SET search_path = pg_catalog").await.map_err(reason)?;
+    check_server(&session.client, settings).await?;
+    Ok(session)
 }
 
 async fn migrate(client: &Client, settings: &Settings) -> Result<(), StoreError> {
@@ -201,7 +212,7 @@ async fn migrate(client: &Client, settings: &Settings) -> Result<(), StoreError>
         let applied = usize::try_from(format).ok().filter(|applied| *applied <= MIGRATIONS.len());
         let known = self::format();
         let applied = applied.ok_or(StoreError::NewerFormat { found: format.into(), known })?;
-        client.batch_execute(&format!("SET LOCAL search_path = {schema}, pg_catalog")).await.map_err(reason)?;
+        client.batch_execute(&format!("SET LOCAL search_path = {schema}")).await.map_err(reason)?;
         for step in &MIGRATIONS[applied..] {
             client.batch_execute(step).await.map_err(reason)?;
         }
@@ -212,7 +223,7 @@ async fn migrate(client: &Client, settings: &Settings) -> Result<(), StoreError>
 
 /// Grants a role the privileges that an open store needs.
 pub(super) async fn grant(settings: &Arc<Settings>, role: &str) -> Result<(), StoreError> {
-    let session = connect::connect(settings).await?;
+    let session = connect_to_administer(settings).await?;
     let (schema, role) = (settings.quoted_schema(), quoted(role));
     let grants = format!(
         "BEGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; \

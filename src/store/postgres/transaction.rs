@@ -1,6 +1,6 @@
-//! A commit in two round trips: the lock and everything it reads, then the write and the commit.
+//! A transaction in two round trips: the lock and all reads, then the write and the commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -20,25 +20,26 @@ use crate::store::{Change, Expectation, Record, RecordId, Revision};
 /// it back.
 pub(super) struct Transaction {
     loan: Loan,
-    /// The revision before this commit.
+    /// The revision before the transaction.
     last: Revision,
     number: u64,
-    /// Records read so far.
+    /// The revisions of records when the transaction began.
+    revisions: BTreeMap<RecordId, Option<Revision>>,
+    /// Records when the transaction began, as far as they were read.
     known: BTreeMap<RecordId, Option<Record>>,
+    /// The number of commits in the transaction.
+    commits: u64,
+    /// The changes of these commits. Contains the revision of the last commit that changed a
+    /// record, and its new body.
+    changed: BTreeMap<RecordId, (Revision, Option<Arc<[u8]>>)>,
 }
 
-/// The records that a commit reads together with taking the lock.
+/// What a transaction reads together with taking the lock.
 pub(super) struct Reads {
-    pub(super) expected: Vec<Expectation>,
-    pub(super) prefetch: Vec<RecordId>,
-}
-
-/// The result of starting a transaction.
-pub(super) enum Begun {
-    /// All expectations hold.
-    Locked(Transaction),
-    /// The transaction must be rolled back, because this record is not at the expected revision.
-    Conflict(Transaction, RecordId),
+    /// Records whose revisions are expected.
+    pub(super) revisions: BTreeSet<RecordId>,
+    /// Records that are probably read.
+    pub(super) records: BTreeSet<RecordId>,
 }
 
 enum Answer {
@@ -52,7 +53,7 @@ enum Answer {
 /// the isolation level is READ COMMITTED.
 ///
 /// If a connection that was idle turns out to be lost, tries again with a new one.
-pub(super) async fn begin(pool: &Arc<Pool>, settings: &Settings, reads: &Reads) -> Result<Begun, StoreError> {
+pub(super) async fn begin(pool: &Arc<Pool>, settings: &Settings, reads: &Reads) -> Result<Transaction, StoreError> {
     let lock = lock_statement(settings);
     loop {
         let loan = pool.borrow().await?;
@@ -64,10 +65,9 @@ pub(super) async fn begin(pool: &Arc<Pool>, settings: &Settings, reads: &Reads) 
     }
 }
 
-async fn begin_on(loan: Loan, lock: &str, reads: &Reads) -> Result<Begun, StoreError> {
+async fn begin_on(loan: Loan, lock: &str, reads: &Reads) -> Result<Transaction, StoreError> {
     let warnings = loan.warnings();
-    let expected: Names = reads.expected.iter().map(|expectation| &expectation.id).collect();
-    let prefetch: Names = reads.prefetch.iter().collect();
+    let (expected, prefetch): (Names, Names) = (reads.revisions.iter().collect(), reads.records.iter().collect());
     let (revisions, records, locked) = {
         let mut pipeline = Pipeline::new();
         let link = &*loan;
@@ -87,12 +87,14 @@ async fn begin_on(loan: Loan, lock: &str, reads: &Reads) -> Result<Begun, StoreE
         return Err(StoreError::Rejected("the server warned when a transaction was started".into()));
     }
     let (last, number) = read_lock(&locked)?;
-    let known = reads.prefetch.iter().cloned().zip(records).collect();
-    let transaction = Transaction { loan, last, number, known };
-    let unmet = reads.expected.iter().zip(revisions).find(|(expectation, found)| expectation.revision != *found);
-    Ok(match unmet {
-        Some((expectation, _)) => Begun::Conflict(transaction, expectation.id.clone()),
-        None => Begun::Locked(transaction),
+    Ok(Transaction {
+        loan,
+        last,
+        number,
+        revisions: reads.revisions.iter().cloned().zip(revisions).collect(),
+        known: reads.records.iter().cloned().zip(records).collect(),
+        commits: 0,
+        changed: BTreeMap::new(),
     })
 }
 
@@ -129,9 +131,9 @@ fn read_lock(messages: &[SimpleQueryMessage]) -> Result<(Revision, u64), StoreEr
 }
 
 impl Transaction {
-    /// Returns the revision that the commit will have.
+    /// Returns the revision that the next commit will have.
     pub(super) fn revision(&self) -> Revision {
-        Revision(self.last.0 + 1)
+        Revision(self.last.0 + self.commits + 1)
     }
 
     /// Returns the server's number of the transaction.
@@ -139,9 +141,37 @@ impl Transaction {
         self.number
     }
 
-    /// Returns a record that was already read.
-    pub(super) fn known(&self, id: &RecordId) -> Option<&Option<Record>> {
-        self.known.get(id)
+    /// Returns `true` if there are no commits in the transaction.
+    pub(super) fn is_empty(&self) -> bool {
+        self.commits == 0
+    }
+
+    /// Returns a record whose expectation does not hold as an error.
+    pub(super) fn check(&self, expected: &[Expectation]) -> Result<(), RecordId> {
+        let revision = |id| match self.changed.get(id) {
+            Some((revision, body)) => body.as_ref().map(|_| *revision),
+            None => self.revisions.get(id).copied().flatten(),
+        };
+        let unmet = expected.iter().find(|expectation| revision(&expectation.id) != expectation.revision);
+        unmet.map_or(Ok(()), |expectation| Err(expectation.id.clone()))
+    }
+
+    /// Adds a commit. If it changes a record repeatedly, the last change counts.
+    pub(super) fn apply(&mut self, changes: Vec<Change>) -> Revision {
+        let revision = self.revision();
+        self.changed.extend(changes.into_iter().map(|Change { id, body }| (id, (revision, body.map(Into::into)))));
+        self.commits += 1;
+        revision
+    }
+
+    /// Returns a record as the last commit in the transaction left it, if it was read or changed.
+    pub(super) fn known(&self, id: &RecordId) -> Option<Option<Record>> {
+        match self.changed.get(id) {
+            Some((revision, body)) => {
+                Some(body.as_ref().map(|body| Record { revision: *revision, body: Arc::clone(body) }))
+            }
+            None => self.known.get(id).cloned(),
+        }
     }
 
     /// Adds a record that was read in this transaction.
@@ -155,11 +185,9 @@ impl Transaction {
         async move { Ok(rows::get_all(&link, &names).await?.pop().flatten()) }
     }
 
-    /// Writes the changes and commits, in one round trip. If a record is changed repeatedly, the
-    /// last change counts.
-    pub(super) async fn commit(self, changes: Vec<Change>) -> Result<Revision, Failed> {
-        let revision = self.revision();
-        let write = Write::new(changes, revision, self.last).map_err(Failed::Nothing)?;
+    /// Writes the changes of all commits and ends the transaction, in one round trip.
+    pub(super) async fn commit(self) -> Result<(), Failed> {
+        let write = Write::new(&self).map_err(Failed::Nothing)?;
         if self.loan.is_closed() {
             return Err(Failed::Nothing(StoreError::Unreachable("the connection was lost".into())));
         }
@@ -184,8 +212,9 @@ impl Transaction {
         if self.loan.warnings() != warnings {
             return Err(Failed::Unknown("the server committed with a warning".into()));
         }
+        drop(write);
         self.loan.finish();
-        Ok(revision)
+        Ok(())
     }
 
     /// Ends the transaction without effect.
@@ -204,31 +233,33 @@ pub(super) enum Failed {
     Unknown(Cause),
 }
 
-/// The parameters of the statement that writes a commit.
-struct Write {
+/// The parameters of the statement that writes the changes.
+struct Write<'a> {
     put: Names,
     revisions: Vec<i64>,
-    bodies: Vec<Vec<u8>>,
+    bodies: Vec<&'a [u8]>,
     gone: Names,
     new: i64,
     old: i64,
 }
 
-impl Write {
-    fn new(changes: Vec<Change>, revision: Revision, last: Revision) -> Result<Self, StoreError> {
-        let (new, old) = (rows::to_column(revision)?, rows::to_column(last)?);
-        let (mut put, mut gone, mut bodies) = (Names::default(), Names::default(), Vec::new());
-        let changes: BTreeMap<_, _> = changes.into_iter().map(|change| (change.id, change.body)).collect();
-        for (id, body) in changes {
+impl<'a> Write<'a> {
+    fn new(transaction: &'a Transaction) -> Result<Self, StoreError> {
+        let new = rows::to_column(Revision(transaction.last.0 + transaction.commits))?;
+        let old = rows::to_column(transaction.last)?;
+        let (mut put, mut gone) = (Names::default(), Names::default());
+        let (mut revisions, mut bodies) = (Vec::new(), Vec::new());
+        for (id, (revision, body)) in &transaction.changed {
             match body {
                 Some(body) => {
-                    put.push(&id);
-                    bodies.push(body);
+                    put.push(id);
+                    revisions.push(rows::to_column(*revision)?);
+                    bodies.push(&body[..]);
                 }
-                None => gone.push(&id),
+                None => gone.push(id),
             }
         }
-        Ok(Self { put, revisions: vec![new; bodies.len()], bodies, gone, new, old })
+        Ok(Self { put, revisions, bodies, gone, new, old })
     }
 
     fn parameters(&self) -> [&(dyn ToSql + Sync); 10] {
