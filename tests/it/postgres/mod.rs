@@ -1,6 +1,12 @@
 //! The store in PostgreSQL: servers that fail, and networks that do.
 
+#[cfg(feature = "postgres")]
+mod connections;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod contract;
+#[cfg(feature = "postgres")]
+mod groups;
 mod network;
 mod servers;
+#[cfg(feature = "postgres")]
+mod tables;
