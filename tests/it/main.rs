@@ -16,7 +16,7 @@ mod layering;
 mod package;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
-#[cfg(all(feature = "sqlite", unix))]
+#[cfg(all(feature = "postgres", unix))]
 mod postgres;
 #[cfg(feature = "sqlite")]
 mod process;

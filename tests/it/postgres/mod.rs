@@ -4,8 +4,11 @@
 mod connections;
 #[cfg(all(feature = "conformance", feature = "postgres"))]
 mod contract;
+#[cfg(feature = "conformance")]
+mod contract;
 #[cfg(feature = "postgres")]
 mod groups;
+mod message_faults;
 mod network;
 mod servers;
 #[cfg(feature = "postgres")]

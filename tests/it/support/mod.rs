@@ -2,7 +2,7 @@
 
 pub(crate) mod ambiguous_store;
 pub(crate) mod blobs;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod child_process;
 pub(crate) mod counting_store;
 pub(crate) mod custom_key_stores;
@@ -17,10 +17,10 @@ pub(crate) mod interrupted_trail;
 pub(crate) mod kms;
 pub(crate) mod openssl;
 pub(crate) mod operations;
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod parallel;
 pub(crate) mod policies;
-#[cfg(all(feature = "sqlite", unix))]
+#[cfg(all(feature = "postgres", unix))]
 pub(crate) mod postgres;
 pub(crate) mod races;
 pub(crate) mod rejecting_sink;

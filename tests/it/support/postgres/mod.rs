@@ -7,6 +7,7 @@
 mod cluster;
 mod installation;
 mod proxy;
+mod schema;
 mod server;
 mod supervisor;
 
@@ -16,6 +17,7 @@ use std::{error, thread};
 
 pub(crate) use self::cluster::Cluster;
 pub(crate) use self::proxy::{Admission, Direction, Fault, Message, Proxy};
+pub(crate) use self::schema::Schema;
 pub(crate) use self::server::{Server, psql};
 use crate::support::external_tools;
 

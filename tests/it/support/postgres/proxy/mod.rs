@@ -74,6 +74,8 @@ struct State {
     admission: Admission,
     delay: Duration,
     armed: Option<Armed>,
+    /// The number of faults that hit their message.
+    hits: usize,
     trace: Vec<Message>,
     connections: Vec<Arc<Connection>>,
     /// `true` once the proxy is dropped.
@@ -103,6 +105,7 @@ impl Network {
         });
         if let Some(armed) = &hit {
             state.admission = armed.then;
+            state.hits += 1;
         }
         state.trace.push(message);
         (due, hit.map(|armed| armed.fault))
@@ -126,6 +129,7 @@ impl Proxy {
             admission: Admission::Accepted,
             delay: Duration::ZERO,
             armed: None,
+            hits: 0,
             trace: Vec::new(),
             connections: Vec::new(),
             ended: false,
@@ -169,9 +173,9 @@ impl Proxy {
         self.network.state().armed = Some(Armed { matches: Box::new(matches), remaining: nth, fault, then });
     }
 
-    /// Withdraws a fault that has hit no message, and returns `true` if there was one.
-    pub(crate) fn disarm(&self) -> bool {
-        self.network.state().armed.take().is_some()
+    /// Returns the number of faults that have hit their message.
+    pub(crate) fn hits(&self) -> usize {
+        self.network.state().hits
     }
 
     pub(crate) fn admit(&self, admission: Admission) {
