@@ -99,14 +99,13 @@ impl DeadlineExecutor {
             drop(state);
             self.shared.changed.notify_one();
         } else if state.threads < self.most {
-            state.threads += 1;
             let shared = Arc::clone(&self.shared);
             let started = thread::Builder::new().name(self.name.clone()).spawn(move || shared.serve());
             if let Err(error) = started {
-                state.threads -= 1;
                 state.queue.pop_back();
                 return Err(TokenError::new(ErrorClass::Busy, format!("cannot start a thread for a call: {error}")));
             }
+            state.threads += 1;
         }
         Ok(())
     }
