@@ -60,3 +60,30 @@ impl Modules {
         self.0.keys().map(String::as_str)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use strongroom_pkcs11_faults::SoftHsm;
+
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_by_the_name_under_which_it_was_registered_last() -> Result<(), TokenError> {
+        let (Some(one), Some(two)) = (SoftHsm::new(&["one"]), SoftHsm::new(&["two"])) else {
+            assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "no SoftHSM 2");
+            eprintln!("not run: modules by name, as SoftHSM 2 is not installed");
+            return Ok(());
+        };
+        let mut modules = Modules::default();
+        let first = modules.register("b", one.shim().path())?;
+        modules.insert("a", first.clone());
+        assert_eq!((modules.get("a"), modules.get("b"), modules.get("c")), (Some(&first), Some(&first), None));
+        let second = modules.register("b", two.shim().path())?;
+        assert_ne!(first, second);
+        assert_eq!((modules.get("a"), modules.get("b")), (Some(&first), Some(&second)));
+        assert_eq!(modules.names().collect::<Vec<_>>(), ["a", "b"]);
+        assert!(modules.register("a", "/no/such/module.so").is_err());
+        assert_eq!(modules.get("a"), Some(&first));
+        Ok(())
+    }
+}
