@@ -178,6 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn members_are_given_only_keys_that_can_be_replicated() {
+        let cluster = Pkcs11Cluster::from_members(b"replication key");
+        for &spec in KeySpec::ALL {
+            for &usage in spec.usages() {
+                let reason = cluster.missing(spec, usage);
+                let expected = match kind(spec, usage) {
+                    Some(TokenKeyKind::Aes256) => None,
+                    Some(_) => Some("only AES keys can be replicated between members"),
+                    None => Some("keys of this kind are never created in tokens"),
+                };
+                assert_eq!(reason.as_deref(), expected, "{spec} {usage}");
+            }
+        }
+    }
+
+    #[test]
     fn a_token_is_asked_for_keys_that_encrypt_or_sign_and_for_no_others() {
         for &spec in KeySpec::ALL {
             for &usage in spec.usages() {
