@@ -127,3 +127,38 @@ pub(in crate::provider::pkcs11) fn decrypt_oaep(
     let parameters = PkcsOaepParams::new(hash, mgf, PkcsOaepSource::empty());
     Ok(SecretBytes::from_vec(session.decrypt(&Mechanism::RsaPkcsOaep(parameters), key, ciphertext)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::FASTEST;
+
+    #[test]
+    fn a_digest_has_the_length_of_its_algorithm() {
+        let classes = |algorithm, length| {
+            let given = vec![7; length];
+            let digest = digest(&FASTEST, algorithm, SignatureInput::Digest(&given));
+            digest.map(|digest| assert_eq!(digest, given)).map_err(|error| error.class())
+        };
+        for (algorithm, fitting) in [
+            (SigningAlgorithm::EcdsaSha256, 32),
+            (SigningAlgorithm::EcdsaSha384, 48),
+            (SigningAlgorithm::RsassaPssSha512, 64),
+            (SigningAlgorithm::RsassaPkcs1V15Sha256, 32),
+        ] {
+            for length in [0, 20, 31, 32, 33, 48, 64, 65] {
+                let expected = if length == fitting { Ok(()) } else { Err(ErrorClass::BadInput) };
+                assert_eq!(classes(algorithm, length), expected, "{algorithm} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_ecdsa_signature_has_two_halves() {
+        assert_eq!(to_der(&[1, 2]).ok().as_deref(), Some(&[0x30, 6, 2, 1, 1, 2, 1, 2][..]));
+        assert_eq!(to_der(&[0, 1, 0x80, 0]).ok().as_deref(), Some(&[0x30, 8, 2, 1, 1, 2, 3, 0, 0x80, 0][..]));
+        for length in [0, 1, 63, 65, 131] {
+            assert_eq!(to_der(&vec![1; length]).map_err(|error| error.class()), Err(ErrorClass::Fatal), "{length}");
+        }
+    }
+}
