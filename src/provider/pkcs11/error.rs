@@ -353,6 +353,9 @@ mod tests {
         let given = of_code(RvError::AttributeValueInvalid, Function::GenerateKey);
         assert_eq!((read.class(), given.class()), (ErrorClass::Ambiguous, ErrorClass::Fatal));
         assert_eq!(read.code(), given.code());
+        for code in [RvError::DeviceRemoved, RvError::ObjectHandleInvalid, RvError::AttributeTypeInvalid] {
+            assert_eq!(of_code(code, Function::GetAttributeValue).class(), facts(code).1, "{code:?}");
+        }
     }
 
     #[test]
