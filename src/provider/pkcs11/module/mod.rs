@@ -200,7 +200,7 @@ impl Module {
         let (end, times) = lifecycle
             .interval
             .filter(|(end, _)| now < *end)
-            .unwrap_or_else(|| (now + self.0.options.reinitialize_interval.mul_f64(1.0 + jitter()), 0));
+            .unwrap_or_else(|| (now + extended(self.0.options.reinitialize_interval), 0));
         // While another of its tokens is in use, the sessions of that token take precedence.
         let most = if self.hides_tokens() && lifecycle.users <= 1 { MAX_DISCOVERY_ATTEMPTS } else { 1 };
         if times >= most {
@@ -423,10 +423,23 @@ impl Drop for StuckCall {
     }
 }
 
-/// Returns a random number from 0 to a quarter.
-fn jitter() -> f64 {
+/// Returns an interval that is up to a quarter longer, at random.
+fn extended(interval: Duration) -> Duration {
     let mut byte = [0];
-    // Without randomness there is no jitter, which is harmless.
+    // Without randomness, it is not longer, which is harmless.
     let _ = FASTEST.random().fill(&mut byte);
-    f64::from(byte[0]) / 1024.0
+    interval.mul_f64(1.0 + f64::from(byte[0]) / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_becomes_longer_by_up_to_a_quarter() {
+        let extended: Vec<u64> = (0..200).map(|_| extended(Duration::from_secs(1_024)).as_secs()).collect();
+        assert!(extended.iter().all(|seconds| (1_024..1_280).contains(seconds)), "{extended:?}");
+        assert!(extended.iter().any(|seconds| *seconds < 1_088), "{extended:?}");
+        assert!(extended.iter().any(|seconds| *seconds >= 1_216), "{extended:?}");
+    }
 }
