@@ -163,3 +163,55 @@ impl Drop for Lent<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    fn state(pool: &Pool) -> (usize, usize) {
+        let state = pool.lock();
+        (state.lent, state.waiting)
+    }
+
+    #[test]
+    fn a_place_is_waited_for_and_lent_once() -> Result<(), TokenError> {
+        let pool = Pool::new(2);
+        let (one, two) = (pool.lend(Duration::ZERO)?, pool.lend(Duration::ZERO)?);
+        let error = pool.lend(Duration::from_millis(10)).expect_err("both are lent");
+        assert_eq!((error.class(), error.to_string().as_str()), (ErrorClass::Busy, "all 2 sessions are in use"));
+        assert_eq!(state(&pool), (2, 0), "nobody waits any more");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| pool.lend(LONG).map(Lent::give_back));
+            while state(&pool).1 == 0 {
+                thread::yield_now();
+            }
+            assert_eq!(state(&pool), (2, 1));
+            drop(one);
+            waiting.join().expect("no thread panicked")
+        })?;
+        assert_eq!(state(&pool), (1, 0));
+        two.give_back();
+        assert_eq!(state(&pool), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn a_token_without_more_sessions_sets_the_maximum() -> Result<(), TokenError> {
+        let pool = Pool::new(4);
+        assert_eq!((pool.most(), Pool::new(0).most()), (4, 1));
+        let places = [pool.lend(LONG)?, pool.lend(LONG)?, pool.lend(LONG)?];
+        // The last one of them got no session.
+        pool.is_full();
+        assert_eq!(pool.most(), 2);
+        drop(places);
+        let _one = pool.lend(LONG)?;
+        pool.is_full();
+        assert_eq!(pool.most(), 1, "one is always possible");
+        pool.lend(Duration::ZERO).expect_err("it is lent");
+        Ok(())
+    }
+}
