@@ -409,7 +409,7 @@ fn prepare(context: SessionContext<'_>, new: &NewKey) -> Result<(), TokenError> 
 
 #[cfg(test)]
 mod tests {
-    use strongroom_pkcs11_faults::{Action, Function};
+    use strongroom_pkcs11_faults::{Action, Bare, Function};
 
     use super::super::tests::soft_token;
     use super::*;
@@ -430,6 +430,38 @@ mod tests {
             hsm.shim().clear();
         }
         assert_eq!(labels(), Ok(vec![b"a key".to_vec()]));
+    }
+
+    /// A token may list one object twice. The second entry disappears with the first. Any other
+    /// failure is reported.
+    #[test]
+    fn a_destruction_that_fails_is_reported_unless_the_object_has_disappeared_with_another() {
+        let test = "a_destruction_that_fails_is_reported_unless_the_object_has_disappeared_with_another";
+        let Some((hsm, token)) = soft_token(test) else { return };
+        let put = || Bare::create_cipher_key(&hsm.bare_path(), "one", &[1; 32], &[7; 32]);
+        let count = || token.count_objects(&[1; 32]).expect("the token responds");
+        let reads = || hsm.shim().calls(Function::GetAttributeValue);
+        put();
+        put();
+        let before = reads();
+        assert_eq!(token.labels(&[1; 32]).expect("they exist").len(), 2);
+        let reads = reads() - before;
+        // CKR_OBJECT_HANDLE_INVALID, for the first or the second of them.
+        for (number, is_gone, is_done) in [(0, false, false), (0, true, false), (1, false, false), (1, true, true)] {
+            hsm.shim().rule(Function::DestroyObject, number, 1, Action::Return(0x82));
+            if is_gone {
+                hsm.shim().rule(Function::GetAttributeValue, reads, u64::MAX, Action::Return(0x82));
+            }
+            let destroyed = token.destroy_labelled(&[1; 32], "").map_err(|error| error.class());
+            hsm.shim().clear();
+            let expected = if is_done { Ok(2) } else { Err(ErrorClass::SessionLost) };
+            assert_eq!(destroyed, expected, "{number} {is_gone}");
+            while count() < 2 {
+                put();
+            }
+        }
+        assert_eq!(token.destroy_labelled(&[1; 32], "").expect("the objects are destroyed"), 2);
+        assert_eq!(count(), 0);
     }
 
     /// SoftHSM fails with these errors when concurrent calls disturb it. After any other error,
