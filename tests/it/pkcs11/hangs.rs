@@ -56,6 +56,27 @@ fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
 }
 
 #[test]
+fn a_call_that_hangs_opens_the_circuit_breaker() {
+    let Some(hsm) = soft_hsm("a_call_that_hangs_opens_the_circuit_breaker", &["one"]) else { return };
+    let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 2 };
+    let config = config("one").call_mode(mode).circuit_breaker(1, Duration::from_secs(3_600));
+    let token = Token::new(&module(&hsm), config, pin());
+    token.connect().expect("the token connects");
+    let calls = || hsm.shim().calls(Function::GenerateRandom);
+    hsm.shim().rule(Function::GenerateRandom, 0, 1, Action::Hang);
+    assert_eq!(token.random(16).expect_err("the call hangs").class(), ErrorClass::TokenLost);
+    let before = calls();
+    let error = token.random(16).expect_err("the circuit breaker is open");
+    assert!(error.to_string().contains("not used for now"), "{error}");
+    assert_eq!(calls(), before, "the token was not called");
+    hsm.shim().clear();
+    while token.health().stuck_calls > 0 {
+        thread::yield_now();
+    }
+    token.random(16).expect("a late answer is an answer");
+}
+
+#[test]
 fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
     let Some(hsm) = soft_hsm("a_call_that_hangs_costs_one_caller_in_direct_mode", &["one"]) else { return };
     let token = token(&hsm, "one");
@@ -106,6 +127,36 @@ fn a_login_that_hangs_does_not_hang_the_others() {
 }
 
 #[test]
+fn an_initialization_is_waited_for_and_does_not_hang_the_others() {
+    let Some(hsm) = soft_hsm("an_initialization_is_waited_for_and_does_not_hang_the_others", &["one", "two"]) else {
+        return;
+    };
+    for (action, is_waited_for) in [(Action::Sleep(100), true), (Action::Hang, false)] {
+        // Their module is finalized with the last of them.
+        let [one, two] = ["one", "two"].map(|label| token(&hsm, label));
+        let calls = hsm.shim().calls(Function::Initialize);
+        hsm.shim().rule(Function::Initialize, 0, 1, action);
+        thread::scope(|scope| {
+            let initializing = scope.spawn(|| one.connect().map(drop));
+            while hsm.shim().calls(Function::Initialize) == calls {
+                thread::yield_now();
+            }
+            let waited = two.connect().map(drop);
+            hsm.shim().clear();
+            initializing.join().expect("no thread panicked").expect("the call returns");
+            if is_waited_for {
+                return waited.expect("the module is initialized in time");
+            }
+            let error = waited.expect_err("the module waits at most 300 ms");
+            assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
+            assert!(error.to_string().contains("is being initialized"), "{error}");
+        });
+        two.connect().expect("the module is initialized");
+        assert_eq!(hsm.shim().calls(Function::Initialize), calls + 1);
+    }
+}
+
+#[test]
 fn more_callers_than_sessions_wait_for_their_turn() {
     let Some(hsm) = soft_hsm("more_callers_than_sessions_wait_for_their_turn", &["one"]) else { return };
     let token = Token::new(&module(&hsm), config("one").max_sessions(2), pin());
@@ -153,6 +204,22 @@ fn a_token_without_another_session_is_not_asked_for_one_again() {
 }
 
 /// An old session may be half dead, so only a new one shows whether the token responds.
+/// The operation failed for an unknown reason, and the check for a known one.
+#[test]
+fn a_doubtful_answer_of_a_busy_token_is_no_outage() {
+    let Some(hsm) = soft_hsm("a_doubtful_answer_of_a_busy_token_is_no_outage", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    // CKR_HOST_MEMORY and CKR_DEVICE_REMOVED.
+    for (code, class) in [(0x02, ErrorClass::Busy), (0x32, ErrorClass::TokenLost)] {
+        hsm.shim().clear();
+        hsm.shim().rule(Function::Encrypt, 0, u64::MAX, Action::Return(0x05));
+        hsm.shim().rule(Function::GenerateRandom, 0, u64::MAX, Action::Return(code));
+        let error = token.encrypt(&key, b"context", b"text").expect_err("the token fails");
+        assert_eq!(error.class(), class, "{error}");
+    }
+}
+
 #[test]
 fn a_doubtful_answer_is_checked_with_a_new_session() {
     let Some(hsm) = soft_hsm("a_doubtful_answer_is_checked_with_a_new_session", &["one"]) else { return };
