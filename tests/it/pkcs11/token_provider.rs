@@ -7,11 +7,11 @@ use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::KmsKeyring;
 use strongroom::key::{DeletionWindow, KeySpec, KeyUsage, Origin, RotationPeriod};
-use strongroom::provider::ProviderId;
 use strongroom::provider::pkcs11::{KeyTypes, Pkcs11Provider, Token};
+use strongroom::provider::{InstanceMark, KeyMaterialProvider, ProviderId};
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, SignRequest, VerifyRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
+use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Kms, KmsSigner, ManualClock, Result, Timestamp};
 use strongroom_pkcs11_faults::{Bare, SoftHsm};
 
@@ -98,6 +98,24 @@ fn keys_are_made_and_used_in_a_token_and_found_by_the_next_process() -> Result<(
     assert_eq!(world.secret_keys(), 1);
     let unknown = kms.create_key(CreateKeyRequest::default().provider("hom")).expect_err("there is none of that name");
     assert_eq!(unknown.kind(), ErrorKind::Validation, "{unknown}");
+    Ok(())
+}
+
+#[test]
+fn a_token_keeps_the_marks_of_a_store_that_has_made_a_key_in_it() -> Result<()> {
+    let Some(world) = World::new("a_token_keeps_the_marks_of_a_store_that_has_made_a_key_in_it") else {
+        return Ok(());
+    };
+    let id = world.store.id().0;
+    let provider = Pkcs11Provider::new(ProviderId::new("another"), token(&world.hsm, "home"))?;
+    let marks = || provider.instance_marks().expect("tokens hold marks");
+    assert_eq!(marks().marks(id)?, []);
+    let kms = world.process()?;
+    kms.create_key(CreateKeyRequest::default().provider("home"))?;
+    assert!(!marks().marks(id)?.is_empty());
+    marks().add_mark(id, InstanceMark { generation: 1_000, nonce: [1; 16] })?;
+    let refused = kms.create_key(CreateKeyRequest::default().provider("home")).expect_err("another copy has");
+    assert_eq!(refused.kind(), ErrorKind::CopiedStore, "{refused}");
     Ok(())
 }
 
