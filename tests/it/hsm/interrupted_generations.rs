@@ -192,6 +192,7 @@ fn a_generation_that_loses_a_member_names_what_it_leaves() -> Result<()> {
     east.bring_back();
     let text = error.to_string();
     assert!(text.contains("from east") && !text.contains("from west"), "{text}");
+    assert!(!text.contains("after this process has exited"), "no call hangs: {text}");
     assert_eq!(named_ids(&error).first().map(Vec::as_slice), Some(&b"root"[..]), "the key goes first: {text}");
     let tokens = MEMBERS.map(|name| cluster.token(name).expect("a member"));
     for token in tokens {
@@ -237,7 +238,14 @@ fn a_root_key_that_one_member_alone_holds_opens_stores_and_creates_none() -> Res
     // can use the key without restrictions.
     let wrapped = wrap(&usable(&connect(of([(west.bare_path().as_path(), MEMBERS[1])])), "lone")?);
     assert_found(&cluster, "lone", &wrapped);
-    // A member that does not respond may have the key.
+    // A member with several keys may have the key.
+    world.put(1, b"among others", &[7; 32], &Bare::CIPHER);
+    world.put(0, b"among others", &[7; 32], &Bare::CIPHER);
+    world.put(0, b"among others", &[8; 32], &Bare::CIPHER);
+    for _ in MEMBERS {
+        usable(&cluster, "among others")?;
+    }
+    // So may a member that does not respond.
     east.shim().vanish();
     for _ in MEMBERS {
         usable(&cluster, "lone")?;
