@@ -347,6 +347,24 @@ fn a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them
     Ok(())
 }
 
+#[test]
+fn a_member_that_is_lost_while_keys_are_compared_is_not_said_to_have_another() {
+    let test = "a_member_that_is_lost_while_keys_are_compared_is_not_said_to_have_another";
+    let Some((world, cluster)) = World::new(test) else { return };
+    let wrapped = wrap(&HsmRootKey::generate(&cluster, "root").expect("the name is free"));
+    for _ in MEMBERS {
+        // Each member proves the key that it has, with two calls. The second one is then asked to
+        // prove the key of the first.
+        for hsm in &world.0 {
+            hsm.shim().rule(Function::Decrypt, 2, u64::MAX, Action::Return(DEVICE_REMOVED));
+        }
+        let found = HsmRootKey::find(&cluster, "root").map(drop);
+        world.clear();
+        found.expect("each member has proved its key");
+    }
+    assert_found(&cluster, "root", &wrapped);
+}
+
 /// The key disappears after it has proved itself.
 #[test]
 fn a_root_key_that_is_removed_while_it_is_looked_for_is_not_found() {
