@@ -545,6 +545,52 @@ fn what_was_installed_is_removed_if_a_member_shows_another_replication_key_late(
     Ok(())
 }
 
+/// Installs a replication key while the member west has claims of other processes, each with the
+/// first digit of its label and a value. West shows them only after this process has created its own
+/// object. The process of the last claim then gives up.
+fn install_beside(world: &World, cluster: &Pkcs11Cluster, claims: &[(char, u8)]) -> Result<()> {
+    let west = &world.0[1];
+    let label = |digit: char| format!("replication key {}", digit.to_string().repeat(32));
+    for (digit, value) in claims {
+        let (path, value) = (west.bare_path(), [*value; 32]);
+        Bare::create_labelled_key(&path, MEMBERS[1], REPLICATION_KEY, &label(*digit), &value, &Bare::WRAPPING);
+    }
+    // They are searched for twice at the beginning, and once before the import, for three classes.
+    west.shim().hide(REPLICATION_KEY, 3 * 3);
+    let before = west.shim().calls(Function::CreateObject);
+    thread::scope(|scope| {
+        let installing = scope.spawn(|| cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32])));
+        while west.shim().calls(Function::CreateObject) == before && !installing.is_finished() {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(400));
+        let (last, _) = claims.last().expect("there is one");
+        Bare::destroy_key(&west.bare_path(), MEMBERS[1], REPLICATION_KEY, &label(*last));
+        installing.join().expect("no thread panicked")
+    })
+}
+
+#[test]
+fn of_several_claims_to_the_replication_key_the_one_that_sorts_first_keeps_it() {
+    let test = "of_several_claims_to_the_replication_key_the_one_that_sorts_first_keeps_it";
+    // The labels of this process's claims are random.
+    let rows: [(&[(char, u8)], _, _); 3] = [
+        (&[('f', 2)], Ok(()), [1, 1]),
+        (&[('0', 1), ('1', 1)], Ok(()), [1, 1]),
+        (&[('0', 2), ('1', 2)], Err(ErrorKind::AlreadyExists), [0, 1]),
+    ];
+    for (claims, expected, left) in rows {
+        let Some(world) = World::empty(test) else { return };
+        let cluster = world.cluster();
+        let installed = install_beside(&world, &cluster, claims);
+        assert_eq!(installed.as_ref().map_err(strongroom::Error::kind).copied(), expected, "{claims:?}: {installed:?}");
+        assert_eq!(world.keys(REPLICATION_KEY), left, "{claims:?}");
+        if installed.is_ok() {
+            HsmRootKey::generate(&cluster, "root").expect("both members have the same replication key");
+        }
+    }
+}
+
 #[test]
 fn a_key_that_one_member_alone_could_take_is_refused_and_erased() {
     let test = "a_key_that_one_member_alone_could_take_is_refused_and_erased";

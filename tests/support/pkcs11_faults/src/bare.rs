@@ -111,6 +111,31 @@ impl Bare {
         attributes: &[(u64, bool)],
         mechanisms: &[u64],
     ) {
+        let mechanisms: Vec<u8> = mechanisms.iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
+        let mechanisms = (!mechanisms.is_empty()).then(|| attribute(CKA_ALLOWED_MECHANISMS, &mechanisms));
+        Self::create(module, label, id, value, attributes, mechanisms);
+    }
+
+    /// Same as `create_key`, but with a CKA_LABEL.
+    pub fn create_labelled_key(
+        module: &Path,
+        label: &str,
+        id: &[u8],
+        key_label: &str,
+        value: &[u8],
+        attributes: &[(u64, bool)],
+    ) {
+        Self::create(module, label, id, value, attributes, Some(attribute(CKA_LABEL, key_label.as_bytes())));
+    }
+
+    fn create(
+        module: &Path,
+        label: &str,
+        id: &[u8],
+        value: &[u8],
+        attributes: &[(u64, bool)],
+        more: Option<CK_ATTRIBUTE>,
+    ) {
         let bare = Self::open(module, label);
         let (mut class, mut kind) = (CKO_SECRET_KEY, CKK_AES);
         let (yes, no) = ([CK_TRUE], [CK_FALSE]);
@@ -126,12 +151,26 @@ impl Bare {
                 template.push(attribute(*kind, if *is_set { &yes } else { &no }));
             }
         }
-        let mechanisms: Vec<u8> = mechanisms.iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
-        if !mechanisms.is_empty() {
-            template.push(attribute(CKA_ALLOWED_MECHANISMS, &mechanisms));
-        }
+        template.extend(more);
         let (count, mut object) = (template.len() as CK_ULONG, 0);
         call!(bare, C_CreateObject(bare.session, template.as_mut_ptr(), count, &mut object));
+    }
+
+    /// Destroys the only secret key with an id and a CKA_LABEL.
+    pub fn destroy_key(module: &Path, label: &str, id: &[u8], key_label: &str) {
+        let bare = Self::open(module, label);
+        let mut class = CKO_SECRET_KEY;
+        let mut template = [
+            attribute(CKA_CLASS, bytes_of(&mut class)),
+            attribute(CKA_ID, id),
+            attribute(CKA_LABEL, key_label.as_bytes()),
+        ];
+        let (mut objects, mut found) = ([0; 2], 0);
+        call!(bare, C_FindObjectsInit(bare.session, template.as_mut_ptr(), 3));
+        call!(bare, C_FindObjects(bare.session, objects.as_mut_ptr(), 2, &mut found));
+        call!(bare, C_FindObjectsFinal(bare.session));
+        assert_eq!(found, 1, "there is one such key");
+        call!(bare, C_DestroyObject(bare.session, objects[0]));
     }
 
     /// Returns every secret key of a token, ordered by id.
