@@ -211,6 +211,23 @@ fn a_token_that_fails_is_left_alone_for_a_while() {
     token.encrypt(&key, b"context", b"").expect("the token is available again");
 }
 
+/// A token that refuses a session or has none left still works.
+#[test]
+fn a_connection_that_is_refused_or_waits_its_turn_does_not_open_the_circuit_breaker() {
+    let test = "a_connection_that_is_refused_or_waits_its_turn_does_not_open_the_circuit_breaker";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    // CKR_SESSION_COUNT and CKR_FUNCTION_NOT_SUPPORTED.
+    for (code, class) in [(0xB1, ErrorClass::Busy), (0x54, ErrorClass::Fatal)] {
+        let token = Token::new(&module(&hsm), config("one").circuit_breaker(1, Duration::from_secs(3_600)), pin());
+        hsm.shim().rule(Function::OpenSession, 0, u64::MAX, Action::Return(code));
+        let error = token.check().expect_err("there is no session");
+        assert_eq!(error.class(), class, "{error}");
+        assert_eq!(token.health().state, HealthState::Disconnected, "{code:#x}");
+        hsm.shim().clear();
+        token.check().expect("it connects at once");
+    }
+}
+
 /// Such a call is not repeated, so a dead session is replaced before it.
 #[test]
 fn a_key_is_created_and_destroyed_although_the_session_has_died() {
@@ -310,15 +327,22 @@ fn a_forked_child_has_a_connection_of_its_own() {
     let key = aes(&token, 1);
     let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let (logins, starts) = (hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize));
+    let (generation, ends) = (token.module().generation(), hsm.shim().calls(Function::Finalize));
     for _ in 0..3 {
         let code = in_child(std::panic::AssertUnwindSafe(|| {
             let opened = token.decrypt(&key, b"context", &sealed).is_ok_and(|text| text.expose_secret() == b"text");
             // It did not use inherited state: it has initialized the module and logged in itself.
             let anew =
                 hsm.shim().calls(Function::Login) == logins + 1 && hsm.shim().calls(Function::Initialize) == starts + 1;
-            i32::from(!opened) + 2 * i32::from(!anew)
+            let is_of_parent = token.module().generation() == generation;
+            let finalized = hsm.shim().calls(Function::Finalize) == ends + 1;
+            i32::from(!opened) + 2 * i32::from(!anew) + 4 * i32::from(is_of_parent) + 8 * i32::from(!finalized)
         }));
-        assert_eq!(code, 0, "1: the child cannot decrypt; 2: it used the parent's session");
+        assert_eq!(
+            code, 0,
+            "1: the child cannot decrypt; 2: it used the parent's session; 4: its handles are valid; 8: it kept the \
+             parent's state"
+        );
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the parent still works").expose_secret(), b"text");
     }
     assert_eq!((hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize)), (logins, starts));
@@ -404,9 +428,21 @@ fn a_module_that_somebody_else_initialised_is_used_and_never_finalised() {
     guest.encrypt(&key, b"context", b"text").expect("both handles use the same token");
     let absent = Token::new(guest.module(), config("absent"), pin());
     assert!(absent.connect().is_err());
+    let finalized = in_child(std::panic::AssertUnwindSafe(|| {
+        let _ = guest.check();
+        i32::from(second.calls(Function::Finalize) > 0)
+    }));
+    assert_eq!(finalized, 0, "nor by a child process");
     drop((guest, absent));
     assert_eq!(second.calls(Function::Finalize), 0);
     first.encrypt(&key, b"context", b"text").expect("the owner still works");
+    // A guest initializes the module once its owner has finalized it.
+    let guest = Token::new(&Module::load_with(second.path(), options()).expect("a module"), config("one"), pin());
+    guest.connect().expect("the token connects");
+    drop(first);
+    guest.encrypt(&key, b"context", b"text").expect("the module is initialized again");
+    drop(guest);
+    assert_eq!(second.calls(Function::Finalize), 1);
 }
 
 #[test]
@@ -436,8 +472,16 @@ fn a_module_that_another_library_uses_is_finalised_neither_for_a_lost_token_nor_
     // The other library has its own sessions, which a C_Finalize ends.
     let other = strongroom_pkcs11_faults::Bare::new(&hsm.bare_path(), "one", key.id(), false);
     let absent = Token::new(&module, config("absent"), pin());
-    assert!(absent.connect().is_err());
+    let generation = module.generation();
+    let error = absent.connect().expect_err("there is no such token");
+    assert!(error.to_string().contains("is in use by another part of this process"), "{error}");
+    assert_eq!(module.generation(), generation, "sessions and handles are still valid");
     token.encrypt(&key, b"context", b"text").expect("the token is connected");
+    let finalized = in_child(std::panic::AssertUnwindSafe(|| {
+        let _ = token.check();
+        i32::from(hsm.shim().calls(Function::Finalize) > 0)
+    }));
+    assert_eq!(finalized, 0, "nor by a child process");
     drop((token, absent));
     assert_eq!(hsm.shim().calls(Function::Finalize), 0);
     drop(other);
