@@ -145,6 +145,9 @@ impl BlobPrefix {
         if looks_base64_encoded(blob) {
             return Err(BlobError::Base64);
         }
+        if is_envelope_message(blob) {
+            return Err(BlobError::EnvelopeMessage);
+        }
         if blob.len() > MAX_BLOB_LENGTH {
             return Err(BlobError::TooLong { length: blob.len(), limit: MAX_BLOB_LENGTH });
         }
@@ -188,6 +191,11 @@ const fn looks_base64_encoded(blob: &[u8]) -> bool {
     matches!(blob, [b'A', b'Q', b'E'..=b'L', ..])
 }
 
+/// Recognizes the first bytes of either version of a message: version and type, or version and suite.
+const fn is_envelope_message(blob: &[u8]) -> bool {
+    matches!(blob, [1, 0x80, ..] | [2, 4 | 5, 0x78, ..])
+}
+
 const fn too_short(blob: &[u8], needed: usize) -> BlobError {
     BlobError::TooShort { length: blob.len(), needed }
 }
@@ -207,6 +215,9 @@ pub enum BlobError {
     /// The bytes start like the base64 encoding of a blob.
     #[error("it looks base64-encoded: decode it to bytes first")]
     Base64,
+    /// The bytes start like a message of an [`Envelope`](crate::Envelope).
+    #[error("it is a message of an envelope: decrypt it with Envelope::decrypt")]
+    EnvelopeMessage,
     /// The blob is longer than its scheme allows.
     #[error("it has {length} bytes, but at most {limit} are allowed")]
     TooLong {

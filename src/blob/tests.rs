@@ -158,6 +158,7 @@ fn base64(bytes: &[u8]) -> Vec<u8> {
 fn a_refusal_tells_its_reason() {
     let errors = [
         BlobError::Base64,
+        BlobError::EnvelopeMessage,
         BlobError::TooLong { length: 7000, limit: 6144 },
         BlobError::TooShort { length: 1, needed: 22 },
         BlobError::Version { version: 9 },

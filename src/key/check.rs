@@ -53,7 +53,9 @@ pub fn check_usage(spec: KeySpec, usage: KeyUsage) -> Result<()> {
 pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: usize) -> Result<()> {
     let limit = spec.max_plaintext(algorithm).ok_or_else(|| incompatible(algorithm.as_str(), spec))?;
     if length == 0 || length > MAX_PLAINTEXT_BYTES {
-        let message = format!("the plaintext must have 1 to {MAX_PLAINTEXT_BYTES} bytes, not {length}");
+        let message = format!(
+            "the plaintext must have 1 to {MAX_PLAINTEXT_BYTES} bytes, not {length}: an Envelope encrypts any length"
+        );
         return Err(Error::new(ErrorKind::Validation, message));
     }
     if length > limit {
@@ -154,7 +156,9 @@ pub fn check_message_length(message: &[u8], least: usize) -> Result<()> {
     if (least..=MAX_MESSAGE_BYTES).contains(&message.len()) {
         return Ok(());
     }
-    let text = format!("the message must have {least} to {MAX_MESSAGE_BYTES} bytes, not {}", message.len());
+    let length = message.len();
+    let advice = if length > MAX_MESSAGE_BYTES { ": KmsSigner and KmsMac accept longer ones" } else { "" };
+    let text = format!("the message must have {least} to {MAX_MESSAGE_BYTES} bytes, not {length}{advice}");
     Err(Error::new(ErrorKind::Validation, text))
 }
 

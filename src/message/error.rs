@@ -48,7 +48,10 @@ pub enum MessageError {
     )]
     UnsupportedVersion(u8),
     /// The type byte of a version 1 message does not denote customer data.
-    #[error("the message has the unknown type {0:#04x}: only 0x80 is defined")]
+    #[error(
+        "the message has the unknown type {0:#04x}, and only 0x80 is defined: decrypt a ciphertext blob with \
+         Kms::decrypt"
+    )]
     InvalidType(u8),
     /// The format does not define a suite with this id.
     #[error("the message specifies the unknown algorithm suite {0:#06x}")]

@@ -19,7 +19,10 @@ use crate::error::{Error, ErrorKind};
 #[non_exhaustive]
 pub enum SealError {
     /// The store's root key belongs to another holder.
-    #[error("cannot open the store: its root key is held by '{expected}', not '{given}'; the store is intact")]
+    #[error(
+        "cannot open the store: its root key is held by '{expected}', not '{given}'; the store is intact: open it \
+         with the root key that it was created with or last moved to"
+    )]
     HolderMismatch {
         /// The holder of the store's root key.
         expected: String,

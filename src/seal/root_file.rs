@@ -155,9 +155,10 @@ impl RootKey {
             exposure => refused(&source, exposure),
         })?;
         let mut file = private_file::create_new(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => {
-                Error::new(ErrorKind::AlreadyExists, format!("{source} already exists; it was not changed"))
-            }
+            io::ErrorKind::AlreadyExists => Error::new(
+                ErrorKind::AlreadyExists,
+                format!("{source} already exists; it was not changed: open it with RootKey::from_file"),
+            ),
             _ => made(error),
         })?;
         let written = file
@@ -178,7 +179,11 @@ impl RootKey {
 fn open(path: &Path, trusted: TrustedUsers) -> Result<(SecretBytes, String)> {
     let source = format!("the root key file {}", path.display());
     // Check before opening, because opening a pipe would block until a writer opens it.
-    if !fs::metadata(path).map_err(|error| failed(&source, "cannot be opened", error))?.is_file() {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => missing(&source, error),
+        _ => failed(&source, "cannot be opened", error),
+    })?;
+    if !metadata.is_file() {
         return Err(root_key::invalid(format!("{source} is not a file")));
     }
     private_file::check_secret(path, trusted).map_err(|exposure| refused(&source, exposure))?;
@@ -226,6 +231,15 @@ fn refused(source: &str, exposure: Exposure) -> Error {
         Exposure::Unknown { source: error, .. } => failed(source, "cannot be opened", error),
         exposure => root_key::invalid(format!("{source} is not safe: {exposure}")),
     }
+}
+
+/// Returns the error for a file that does not exist: at the first start, or because a secret is not
+/// mounted.
+fn missing(source: &str, error: io::Error) -> Error {
+    let text = format!(
+        "{source} does not exist: check that it is mounted, or create it for a new store with RootKey::generate_file"
+    );
+    Error::new(ErrorKind::Io, text).with_source(error)
 }
 
 fn failed(source: &str, what: &str, error: io::Error) -> Error {

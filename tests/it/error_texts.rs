@@ -4,13 +4,19 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
+<<<<<<< HEAD
 use std::time::Duration;
+=======
+use std::sync::Arc;
+>>>>>>> c812840 (errors: Advise on the mistakes of a first program)
 
+use strongroom::algorithm::SigningAlgorithm;
 use strongroom::audit::FileTrail;
-use strongroom::envelope::KmsKeyring;
+use strongroom::envelope::{CommitmentPolicy, KmsKeyring};
 use strongroom::export::ExportError;
-use strongroom::message::{MessageError, inspect};
-use strongroom::request::CreateKeyRequest;
+use strongroom::key::{KeySpec, KeyUsage};
+use strongroom::message::{AlgorithmSuite, MessageError, inspect};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, SignRequest};
 use strongroom::seal::{RootKey, SealError};
 use strongroom::store::{MemoryStore, StoreError};
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, Result};
@@ -79,6 +85,7 @@ fn errors_of_every_layer_say_everything_once() -> Result<()> {
     Ok(())
 }
 
+<<<<<<< HEAD
 /// The errors of a store on a server say what failed, whether anything changed, and what to do.
 #[test]
 fn errors_of_a_server_say_whether_anything_changed() {
@@ -108,6 +115,60 @@ fn errors_of_a_server_say_whether_anything_changed() {
     }
     assert_eq!(chain(&fenced(None)), [not_primary]);
     assert!(StoreError::Unconfirmed(Box::new(StoreError::Io(cause()))).is_ambiguous());
+=======
+/// Asserts that an error advises its reader.
+fn advises<T>(result: Result<T>, advice: &str) {
+    let text = result.err().expect("an error").to_string();
+    assert!(text.contains(advice), "{text:?} does not contain {advice:?}");
+}
+
+#[test]
+fn common_mistakes_are_answered_with_advice() -> Result<()> {
+    let (kms, none) = (Kms::in_memory()?, EncryptionContext::new());
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let blob = kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
+    advises(Envelope::new(keyring()).decrypt(&blob, &none), "decrypt a ciphertext blob with Kms::decrypt");
+    for (policy, suite) in [
+        (CommitmentPolicy::default(), AlgorithmSuite::default()),
+        (CommitmentPolicy::default(), AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384),
+        (CommitmentPolicy::ForbidEncryptAllowDecrypt, AlgorithmSuite::Aes256GcmHkdfSha256),
+    ] {
+        let envelope = Envelope::builder(keyring()).commitment_policy(policy).algorithm_suite(suite).build()?;
+        for length in [4, 10_000] {
+            let message = envelope.encrypt(&vec![b'.'; length], &none)?;
+            advises(kms.decrypt(DecryptRequest::new(&message)), "decrypt it with Envelope::decrypt");
+        }
+    }
+    advises(kms.encrypt(EncryptRequest::new(key, &[b'.'; 4_097])), "an Envelope encrypts any length");
+    advises(kms.encrypt(EncryptRequest::new(key, b"")), "an Envelope encrypts any length");
+    let signing = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    let signing = kms.create_key(signing)?.key_id();
+    let request = SignRequest::new(signing, SigningAlgorithm::EcdsaSha256, &[b'.'; 4_097]);
+    advises(kms.sign(request), "KmsSigner and KmsMac accept longer ones");
+    Ok(())
+}
+
+#[test]
+fn mistakes_at_the_first_start_are_answered_with_advice() -> std::result::Result<(), Box<dyn StdError>> {
+    let folder = tempfile::tempdir()?;
+    let [root, missing] = ["root.key", "missing"].map(|name| folder.path().join(name));
+    let generated = RootKey::generate_file(&root)?;
+    advises(RootKey::from_file(&missing), "create it for a new store with RootKey::generate_file");
+    advises(RootKey::generate_file(&root), "open it with RootKey::from_file");
+    complete(&RootKey::from_file(&missing).unwrap_err(), "does not exist");
+
+    let store = Arc::new(MemoryStore::new(&Default::default())?);
+    Kms::builder().store(Arc::clone(&store), generated).build()?;
+    let wrong = Kms::builder().store(store, RootKey::from_bytes(&[1; 32])).build();
+    advises(wrong, "open it with the root key that it was created with");
+    #[cfg(feature = "sqlite")]
+    {
+        let kms = Kms::open(missing.join("keys.db"), RootKey::from_file(&root)?);
+        advises(kms, &format!("the directory {} does not exist: create it first", missing.display()));
+        assert!(!missing.exists());
+    }
+    Ok(())
+>>>>>>> c812840 (errors: Advise on the mistakes of a first program)
 }
 
 #[test]

@@ -37,6 +37,7 @@ impl StoreFile {
             Err(error) if error.kind() == ErrorKind::NotFound => match missing {
                 MissingFile::Refuse => return Err(StoreError::Missing(path.to_owned())),
                 MissingFile::Create => {
+                    check_directory_exists(path)?;
                     check(private_file::check_directory(directory_of(path), trusted))?;
                     create(path).and_then(|()| fs::metadata(path))
                 }
@@ -124,6 +125,20 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Rejects the path of a new store whose directory is missing, with advice: it is the most common
+/// mistake at the first start.
+fn check_directory_exists(path: &Path) -> Result<(), StoreError> {
+    let directory = directory_of(path);
+    match fs::metadata(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let text = format!("the directory {} does not exist: create it first", directory.display());
+            Err(cannot_open(path, io::Error::new(ErrorKind::NotFound, text)))
+        }
+        // Other problems of the directory are reported by the access check.
+        _ => Ok(()),
+    }
 }
 
 /// Creates the file and syncs its directory entry to disk. Succeeds if another process has already
