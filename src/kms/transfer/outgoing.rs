@@ -1,5 +1,7 @@
 //! Export of keys.
 
+use std::fmt;
+
 use super::file::{self, Header};
 use super::payload::{self, PortableKey};
 use super::recipient::ExportRecipient;
@@ -35,16 +37,32 @@ const MAX_READS: u32 = 16;
 /// assert_eq!((&export.keys[..], &export.omitted[..]), (&[key.arn().clone()][..], &[][..]));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyExport {
     /// The file. Its recipient obtains all the material in it.
     pub file: Vec<u8>,
     /// The exported keys, ordered by account and key ID.
     pub keys: Vec<KeyArn>,
+    /// Those of `keys` that are exported without material, because none was ever imported. They
+    /// wait for it in the other store as well. Import the same material in both.
+    pub without_material: Vec<KeyArn>,
     /// Keys that cannot be exported, because some of their material is not in the store: it is in
     /// an HSM or another external provider, or it was imported and is deleted or expired.
     pub omitted: Vec<KeyArn>,
+}
+
+impl fmt::Debug for KeyExport {
+    /// Shows only the length of the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = format_args!("{} bytes", self.file.len());
+        f.debug_struct("KeyExport")
+            .field("file", &file)
+            .field("keys", &self.keys)
+            .field("without_material", &self.without_material)
+            .field("omitted", &self.omitted)
+            .finish()
+    }
 }
 
 impl Kms {
@@ -57,7 +75,9 @@ impl Kms {
     /// it or schedule its deletion.
     ///
     /// A key with missing imported material cannot be exported. Each store recognizes material by
-    /// its own secret, so the material could not be imported again in another store.
+    /// its own secret, so the material could not be imported again in another store. A key into
+    /// which nothing was ever imported is exported, and listed in
+    /// [`KeyExport::without_material`].
     ///
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
@@ -179,7 +199,13 @@ impl Kms {
             event.parameters.push(("recipient", recipient.method().name().into()));
             self.core.audit.record(event).map_err(withheld)?;
         }
-        Ok(KeyExport { file, keys: keys.iter().map(|key| self.arn_of(&key.record)).collect(), omitted })
+        let arns = |keys: &mut dyn Iterator<Item = &PortableKey>| keys.map(|key| self.arn_of(&key.record)).collect();
+        Ok(KeyExport {
+            file,
+            keys: arns(&mut keys.iter()),
+            without_material: arns(&mut keys.iter().filter(|key| key.materials.iter().all(Option::is_none))),
+            omitted,
+        })
     }
 
     /// Returns the account and the ID of a key, without any authorization check.

@@ -296,6 +296,12 @@ fn states_and_imported_material_arrive_as_they_were() -> Result<()> {
     let sealed = here.kms.encrypt(EncryptRequest::new(full, b"text"))?.ciphertext_blob;
 
     let export = here.kms.export_all_keys(&recipient())?;
+    assert_eq!(export.without_material, [here.kms.describe_key(empty)?.arn().clone()]);
+    assert_eq!((export.keys.len(), export.omitted.len()), (4, 0));
+    let alone = here.kms.export_key(full, &recipient())?;
+    assert_eq!((alone.keys.len(), alone.without_material.len()), (1, 0));
+    let shown = format!("{alone:?}");
+    assert!(shown.contains(&format!("file: {} bytes", alone.file.len())) && shown.len() < 300, "{shown}");
     there.kms.import_keys(&export.file, &identity())?;
     let state = |key: KeyId| Ok::<_, strongroom::Error>(there.kms.describe_key(key)?.state());
     assert_eq!(state(disabled)?, KeyState::Disabled);
