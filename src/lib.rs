@@ -188,7 +188,8 @@ pub use secret::SecretBytes;
 ///   [`EncryptRequest::context`](request::EncryptRequest::context).
 /// - A dry run performs every check and changes nothing:
 ///   [`EncryptRequest::dry_run`](request::EncryptRequest::dry_run), [`DryRun`](request::DryRun).
-/// - Lists return a [`Page`](request::Page), whose marker continues in the next
+/// - Iterators return all entries of a list: [`Kms::keys`], [`Kms::aliases`], [`Kms::grants`]. Lists
+///   return a [`Page`](request::Page), whose marker continues in the next
 ///   [`PageRequest`](request::PageRequest).
 /// - The fields of responses are public. Plaintexts and secrets in them are
 ///   [`SecretBytes`], which are wiped when dropped.

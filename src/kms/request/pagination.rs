@@ -4,7 +4,9 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// A request for one page of a list.
+/// A request for one page of a list. To visit all entries, use the iterator of the list instead,
+/// which fetches the pages: [`Kms::keys`](crate::Kms::keys), [`Kms::aliases`](crate::Kms::aliases)
+/// and the like. Pages are for callers that pass them on, such as a service.
 ///
 /// # Examples
 /// ```
@@ -23,6 +25,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///     page = PageRequest::default().limit(2).marker(marker);
 /// }
 /// assert_eq!(keys.len(), 5);
+/// assert_eq!(kms.keys().count(), 5); // without pages
 /// let refused = kms.list_keys(PageRequest::default().marker("2")).unwrap_err();
 /// assert_eq!(refused.kind(), ErrorKind::InvalidMarker);
 /// # Ok::<(), strongroom::Error>(())
@@ -49,7 +52,7 @@ impl PageRequest {
     }
 }
 
-/// A page of a list.
+/// A page of a list, which a [`PageRequest`] requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
