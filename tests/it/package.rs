@@ -159,6 +159,33 @@ fn the_documentation_of_the_kms_names_every_method() {
 }
 
 /// Returns the public methods of all `impl Kms` in a source file.
+/// A program must depend on the same versions of the crates whose types are part of the interface.
+#[test]
+fn the_manual_names_the_versions_of_crates_in_the_interface() {
+    let manifest = read("Cargo.toml");
+    let stated = |name: &str| {
+        let start = format!("{name} = {{ version = \"");
+        let line = manifest.lines().find_map(|line| line.strip_prefix(&start)).expect("a dependency");
+        line.split('"').next().expect("a version").to_owned()
+    };
+    let curves = ["p256", "p384", "p521", "k256"].map(stated);
+    assert!(curves.iter().all(|version| *version == curves[0]), "{curves:?}");
+    let [curve, rsa, edwards, traits] =
+        [&curves[0], &stated("rsa"), &stated("ed25519-dalek"), &stated("signature")].map(|version| version.to_owned());
+    let expected = [
+        ("src/manual/key_types.md", format!("`p256`, `p384`, `p521` and `k256` {curve}, `rsa` {rsa}")),
+        ("src/manual/key_types.md", format!("`ed25519-dalek` {edwards}, and the traits those of `signature` {traits}")),
+        ("src/manual/cookbook.md", format!("`p256` ({curve}, with `signature` {traits})")),
+        ("src/kms/key_handles/signature_types.rs", format!("`k256` {curve}, `rsa` {rsa} and")),
+        ("src/kms/key_handles/signature_types.rs", format!("`ed25519-dalek` {edwards}.")),
+        ("src/kms/key_handles/signature_types.rs", format!("k256 {curve}, rsa {rsa}, or ed25519-dalek {edwards}")),
+    ];
+    for (file, text) in expected {
+        let plain = read(file).split_whitespace().filter(|word| *word != "///").collect::<Vec<_>>().join(" ");
+        assert!(plain.contains(&text), "{file} does not contain {text:?}");
+    }
+}
+
 fn methods_of_the_kms(text: &str) -> impl Iterator<Item = &str> {
     let blocks = text.split("\nimpl Kms {\n").skip(1).filter_map(|block| block.split("\n}\n").next());
     let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("    pub "));

@@ -58,19 +58,24 @@ pub struct KmsAliasSigner<V> {
     verifying_key: PhantomData<fn() -> V>,
 }
 
-impl<V: KmsVerifyingKey> KmsAliasSigner<V> {
+impl<V> KmsAliasSigner<V> {
     /// Creates a signer for a key reference, usually an alias. Checks that it currently refers to a
     /// suitable key.
     ///
     /// # Errors
     /// - The errors of [`KmsSigner::new`].
-    pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
+    pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self>
+    where
+        V: KmsVerifyingKey, // here, so that the compiler shows the advice of the trait
+    {
         let key = SigningKey { kms: kms.clone(), key: key.to_key_identifier()? };
         let signer = Self { key, verifying_key: PhantomData };
         signer.pin()?;
         Ok(signer)
     }
+}
 
+impl<V: KmsVerifyingKey> KmsAliasSigner<V> {
     /// Returns the key reference.
     pub const fn key(&self) -> &KeyIdentifier {
         &self.key.key

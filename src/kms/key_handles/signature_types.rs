@@ -13,6 +13,14 @@ mod sealed {
 }
 
 /// A public key whose type determines the signing algorithm of its private key in the KMS.
+///
+/// Implemented for the verifying keys of `p256`, `p384`, `p521` and `k256` 0.14, `rsa` 0.10 and
+/// `ed25519-dalek` 3. The types of other versions of these crates are different types.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a verifying key type of the KMS",
+    note = "use a `VerifyingKey` of p256, p384, p521 or k256 0.14, rsa 0.10, or ed25519-dalek 3",
+    note = "other versions of these crates have different types: compare with `cargo tree`"
+)]
 pub trait KmsVerifyingKey: DecodePublicKey + Clone + sealed::Sealed {
     /// The signing algorithm.
     const ALGORITHM: SigningAlgorithm;

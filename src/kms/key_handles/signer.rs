@@ -20,7 +20,8 @@ use crate::kms::request::{GetPublicKeyResponse, KeyReference};
 /// `Sign` call, with all its checks and its audit event.
 ///
 /// The type of the verifying key determines the algorithm. It is defined by one of the crates
-/// `p256`, `p384`, `p521`, `k256`, `rsa`, and `ed25519-dalek`.
+/// `p256`, `p384`, `p521`, `k256`, `rsa`, and `ed25519-dalek`, in the version that
+/// [`KmsVerifyingKey`] names.
 ///
 /// The signer is **pinned**: it resolves its key once, when it is created, and keeps the ARN and the
 /// public key. If its alias is moved later, it continues to use the same key, so
@@ -65,14 +66,17 @@ pub struct KmsSigner<V> {
     verifying_key: V,
 }
 
-impl<V: KmsVerifyingKey> KmsSigner<V> {
+impl<V> KmsSigner<V> {
     /// Creates a signer for the key to which the reference currently refers.
     ///
     /// # Errors
     /// - The errors of [`Kms::get_public_key`].
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing, or does not
     ///   match `V`.
-    pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
+    pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self>
+    where
+        V: KmsVerifyingKey, // here, so that the compiler shows the advice of the trait
+    {
         let public = kms.get_public_key(key)?;
         if public.signing_algorithms.is_empty() {
             let text = format!("{} key usage is {} which is not valid for Sign.", public.key_arn, public.key_usage);
@@ -86,7 +90,9 @@ impl<V: KmsVerifyingKey> KmsSigner<V> {
         let key = SigningKey { kms: kms.clone(), key: KeyIdentifier::KeyArn(public.key_arn.clone()) };
         Ok(Self { key, public, verifying_key })
     }
+}
 
+impl<V: KmsVerifyingKey> KmsSigner<V> {
     /// Returns the ARN of the key.
     pub const fn key_arn(&self) -> &KeyArn {
         &self.public.key_arn
