@@ -8,7 +8,8 @@ use crate::error::Result;
 use crate::message::Sealer;
 
 /// Encrypts what is written to it and passes the message on. Buffers one frame, or with several
-/// [`threads`](crate::envelope::EnvelopeBuilder::threads) a few frames for each thread.
+/// [`threads`](crate::envelope::EnvelopeBuilder::threads) a few frames for each thread. The inner
+/// writer needs no [`BufWriter`](io::BufWriter): it receives whole frames.
 ///
 /// The message must be completed with [`finish`](EnvelopeWriter::finish). A writer that is dropped
 /// without it leaves a truncated message, which every reader rejects. Nothing is written on drop,
