@@ -191,9 +191,34 @@ impl KmsBuilder {
     /// `AWS_CLOUDHSM`, because imported material is always in the store.
     ///
     /// # Examples
+    /// A provider that leaves the work to a built-in one, and that could count or delay it. The
+    /// example `custom_provider` has one whose keys are elsewhere.
     /// ```
-    /// use strongroom::provider::MemoryProvider;
-    /// use strongroom::{ErrorKind, Kms};
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::key::Origin;
+    /// use strongroom::provider::{
+    ///     Capabilities, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryProvider, OpenedKey, ProviderId,
+    /// };
+    /// use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
+    /// use strongroom::{ErrorKind, Kms, Result, SecretBytes};
+    ///
+    /// #[derive(Debug)]
+    /// struct Vault(ProviderId, MemoryProvider);
+    ///
+    /// impl KeyMaterialProvider for Vault {
+    ///     fn id(&self) -> &ProviderId { &self.0 }
+    ///     fn origin(&self) -> Origin { self.1.origin() }
+    ///     fn capabilities(&self) -> &Capabilities { self.1.capabilities() }
+    ///     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> { self.1.open(backend, binding, stored) }
+    ///     fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()> { self.1.destroy(binding, stored) }
+    ///     fn generator(&self) -> Option<&dyn MaterialGenerator> { self.1.generator() }
+    /// }
+    ///
+    /// let vault = Vault(ProviderId::new("vault"), MemoryProvider::default());
+    /// let kms = Kms::builder().provider(vault).build()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+    /// let blob = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+    /// assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"data");
     ///
     /// // A name can be used once, and the built-in provider already has this one.
     /// let refused = Kms::builder().provider(MemoryProvider::default()).build().unwrap_err();
