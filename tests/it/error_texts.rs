@@ -4,11 +4,8 @@ use std::collections::BTreeSet;
 use std::error::Error as StdError;
 use std::io;
 use std::path::Path;
-<<<<<<< HEAD
-use std::time::Duration;
-=======
 use std::sync::Arc;
->>>>>>> c812840 (errors: Advise on the mistakes of a first program)
+use std::time::Duration;
 
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::audit::FileTrail;
@@ -85,7 +82,6 @@ fn errors_of_every_layer_say_everything_once() -> Result<()> {
     Ok(())
 }
 
-<<<<<<< HEAD
 /// The errors of a store on a server say what failed, whether anything changed, and what to do.
 #[test]
 fn errors_of_a_server_say_whether_anything_changed() {
@@ -115,7 +111,8 @@ fn errors_of_a_server_say_whether_anything_changed() {
     }
     assert_eq!(chain(&fenced(None)), [not_primary]);
     assert!(StoreError::Unconfirmed(Box::new(StoreError::Io(cause()))).is_ambiguous());
-=======
+}
+
 /// Asserts that an error advises its reader.
 fn advises<T>(result: Result<T>, advice: &str) {
     let text = result.err().expect("an error").to_string();
@@ -168,7 +165,6 @@ fn mistakes_at_the_first_start_are_answered_with_advice() -> std::result::Result
         assert!(!missing.exists());
     }
     Ok(())
->>>>>>> c812840 (errors: Advise on the mistakes of a first program)
 }
 
 #[test]
