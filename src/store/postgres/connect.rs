@@ -28,7 +28,7 @@ pub(super) async fn connect(settings: &Arc<Settings>) -> Result<Session, StoreEr
             connected.await.unwrap_or_else(|_| Err(timed_out(settings.connect_timeout))).map_err(failed)
         }
     };
-    race(settings.targets.clone(), attempt).await
+    race(settings.primary.order(&settings.targets), attempt).await
 }
 
 async fn connect_to(

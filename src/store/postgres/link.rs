@@ -9,6 +9,7 @@ use super::connect;
 use super::failure::reason;
 use super::inspection;
 use super::options::Settings;
+use super::primary;
 use super::schema;
 use super::session::Session;
 use super::statements::Statements;
@@ -31,6 +32,8 @@ pub(super) struct Link {
     pub(super) statements: Statements,
     opened: Instant,
     location: Option<[u8; 16]>,
+    settings: Arc<Settings>,
+    timeline: u32,
 }
 
 impl Link {
@@ -42,13 +45,16 @@ impl Link {
     ) -> Result<(Self, StoreId), StoreError> {
         let session = connect::connect(settings).await?;
         session.client.batch_execute(SESSION).await.map_err(reason)?;
+        let timeline = primary::timeline(&session.client).await?;
+        settings.primary.accept(timeline)?;
         let id = schema::check(&session.client, settings).await?;
         if expected.is_some_and(|expected| expected != id) {
             return Err(StoreError::AnotherStore);
         }
         let statements = Statements::prepare(&session.client, &settings.quoted_schema()).await.map_err(reason)?;
         let location = inspection::location(&session.client, settings).await;
-        Ok((Self { session, statements, opened: Instant::now(), location }, id))
+        let settings = Arc::clone(settings);
+        Ok((Self { session, statements, opened: Instant::now(), location, settings, timeline }, id))
     }
 
     pub(super) fn client(&self) -> &Client {
@@ -71,9 +77,14 @@ impl Link {
         self.opened.elapsed()
     }
 
-    /// Returns `true` if the connection is known to be lost.
+    /// Returns `true` if the connection is known to be lost, or its server to be deposed.
     pub(super) fn is_closed(&self) -> bool {
-        self.client().is_closed()
+        self.client().is_closed() || self.settings.primary.is_deposed(self.timeline)
+    }
+
+    /// Returns the timeline of the server.
+    pub(super) const fn timeline(&self) -> u32 {
+        self.timeline
     }
 
     /// Asks the server for a sign of life.

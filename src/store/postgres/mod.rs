@@ -2,18 +2,23 @@
 
 mod connect;
 mod failure;
+mod fence;
+mod freshness;
 mod group;
 mod inspection;
 mod join;
 mod link;
 mod options;
+mod outcome;
 mod pool;
+mod primary;
 mod rows;
 mod runtime;
 mod schema;
 mod session;
 mod statements;
 mod transaction;
+mod uptime;
 mod writer;
 
 use std::fmt;
@@ -24,6 +29,7 @@ use std::time::Duration;
 
 pub use self::options::PostgresOptions;
 
+use self::freshness::Freshness;
 use self::group::{Groups, MAX_GROUPS};
 use self::link::Link;
 use self::options::Settings;
@@ -57,7 +63,7 @@ const MAX_CHECK: Duration = Duration::from_secs(60 * 60);
 /// SET search_path = strongroom;
 /// -- every text of PostgresStore::MIGRATIONS, in one transaction
 /// GRANT USAGE ON SCHEMA strongroom TO app;
-/// GRANT SELECT, UPDATE (revision) ON strongroom.store TO app;
+/// GRANT SELECT, UPDATE (revision, token) ON strongroom.store TO app;
 /// GRANT SELECT, INSERT, UPDATE, DELETE ON strongroom.record TO app;
 /// ```
 ///
@@ -97,6 +103,7 @@ pub struct PostgresStore {
     readers: Arc<Pool>,
     writers: Arc<Pool>,
     groups: Groups,
+    freshness: Arc<Freshness>,
     location: Arc<Mutex<Option<[u8; 16]>>>,
     fork_guard: ForkGuard,
     is_closed: AtomicBool,
@@ -156,8 +163,12 @@ impl PostgresStore {
     pub fn open(options: &PostgresOptions) -> Result<Self> {
         let settings = Arc::new(Settings::new(options)?);
         let (runtime, opening) = (Arc::new(Runtime::start()?), Arc::clone(&settings));
-        let opened = runtime.run(settings.timeout, async move { Link::open(&opening, None).await });
-        let (link, id) = match opened {
+        let opened = runtime.run(settings.timeout, async move {
+            let (link, id) = Link::open(&opening, None).await?;
+            let proof = fence::prove(&link).await?;
+            Ok((link, id, proof))
+        });
+        let (link, id, proof) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 runtime.stop();
@@ -167,10 +178,17 @@ impl PostgresStore {
         let location = Arc::new(Mutex::new(link.location()));
         let pool = |most| Arc::new(Pool::new(Arc::clone(&settings), id, most, Arc::clone(&location)));
         let (readers, writers) = (pool(settings.connections), pool(MAX_GROUPS));
-        let groups = Groups::new(Writer::new(Arc::clone(&runtime), Arc::clone(&settings), Arc::clone(&writers)));
-        readers.add(Arc::new(link));
+        let freshness = Arc::new(Freshness::new(Arc::clone(&settings), id, proof));
+        runtime.spawn(Arc::clone(&freshness).renew(Arc::new(link)));
+        let groups = Groups::new(Writer::new(
+            Arc::clone(&runtime),
+            Arc::clone(&settings),
+            Arc::clone(&writers),
+            id,
+            Arc::clone(&freshness),
+        ));
         let (fork_guard, is_closed) = (ForkGuard::here(), AtomicBool::new(false));
-        Ok(Self { id, settings, runtime, readers, writers, groups, location, fork_guard, is_closed })
+        Ok(Self { id, settings, runtime, readers, writers, groups, freshness, location, fork_guard, is_closed })
     }
 
     /// Runs a request that changes nothing.
@@ -223,11 +241,13 @@ impl KeyStore for PostgresStore {
     }
 
     fn revision(&self) -> Result<Revision> {
-        self.read(|link| async move { rows::revision(&link).await })
+        self.check_usable()?;
+        Ok(self.freshness.revision()?)
     }
 
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
         let names = Arc::new(ids.iter().collect::<Names>());
+        self.revision()?;
         self.read(move |link| {
             let names = Arc::clone(&names);
             async move { rows::get_all(&link, &names).await }
@@ -236,6 +256,7 @@ impl KeyStore for PostgresStore {
 
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
         let scan = Arc::new(scan.clone());
+        self.revision()?;
         self.read(move |link| {
             let scan = Arc::clone(&scan);
             async move { rows::scan(&link, &scan).await }

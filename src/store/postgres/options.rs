@@ -9,6 +9,7 @@ use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres::{Config, NoTls, Socket};
 
+use super::primary::Primary;
 use super::session::{Dial, Session};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
@@ -76,6 +77,8 @@ pub struct PostgresOptions {
     pub(super) timeout: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) connections: usize,
+    pub(super) max_staleness: Duration,
+    pub(super) stale_if_error: Duration,
     pub(super) unsafe_server: bool,
     pub(super) location_has_timeline: bool,
 }
@@ -121,6 +124,8 @@ impl PostgresOptions {
             timeout: Duration::from_secs(5),
             connect_timeout,
             connections: 4,
+            max_staleness: Duration::from_secs(1),
+            stale_if_error: Duration::ZERO,
             unsafe_server: false,
             location_has_timeline: true,
         })
@@ -201,6 +206,59 @@ impl PostgresOptions {
         self
     }
 
+    /// Sets the time after which a change by another process is observed at the latest, by default
+    /// 1 s. It also holds during a failover: no operation uses what has not been current within this
+    /// time.
+    ///
+    /// The store proves twice per bound that its server is still the primary, while it is in use. A
+    /// proof is a commit of a message without rows. It takes a round trip and a flush of the
+    /// write-ahead log, and the server answers only once its synchronous replicas have the message.
+    /// A primary that was deposed therefore cannot prove it. Without synchronous replicas, the bound
+    /// depends on whatever stops the old primary when another server is promoted.
+    ///
+    /// Once the bound has passed, operations fail with
+    /// [`StoreError::Fenced`](crate::store::StoreError::Fenced) or
+    /// [`StoreError::Unreachable`](crate::store::StoreError::Unreachable). Zero requests a proof for
+    /// every operation. The bound is measured with a clock that cannot be set and counts the time
+    /// for which the machine was suspended.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use strongroom::store::PostgresOptions;
+    ///
+    /// let options = PostgresOptions::new("host=/run/postgresql")?.max_staleness(Duration::from_millis(250));
+    /// assert!(format!("{options:?}").contains("max_staleness: 250ms"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn max_staleness(mut self, bound: Duration) -> Self {
+        self.max_staleness = bound;
+        self
+    }
+
+    /// Accepts stale state for this additional time while no server proves that it is the primary,
+    /// by default zero. **A key that another process has disabled or deleted can be used for as
+    /// long.** Keys that are in memory then remain usable during an outage of the database; all
+    /// others still need it. The name is that of RFC 5861.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use strongroom::store::PostgresOptions;
+    ///
+    /// let options = PostgresOptions::new("host=/run/postgresql")?.stale_if_error(Duration::from_secs(60));
+    /// assert!(format!("{options:?}").contains("stale_if_error: 60s"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn stale_if_error(mut self, time: Duration) -> Self {
+        self.stale_if_error = time;
+        self
+    }
+
     /// Accepts a server that loses acknowledged changes when it crashes, because `fsync` or
     /// `full_page_writes` is off. Suitable for the servers of tests.
     #[must_use]
@@ -231,6 +289,8 @@ impl fmt::Debug for PostgresOptions {
             .field("timeout", &self.timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("connections", &self.connections)
+            .field("max_staleness", &self.max_staleness)
+            .field("stale_if_error", &self.stale_if_error)
             .finish_non_exhaustive()
     }
 }
@@ -287,6 +347,9 @@ pub(super) struct Settings {
     pub(super) connections: usize,
     pub(super) unsafe_server: bool,
     pub(super) location_has_timeline: bool,
+    pub(super) max_staleness: Duration,
+    pub(super) stale_if_error: Duration,
+    pub(super) primary: Primary,
     config: Config,
 }
 
@@ -323,7 +386,10 @@ impl Settings {
             timeout: options.timeout,
             connect_timeout: options.connect_timeout,
             connections: options.connections.clamp(1, MAX_CONNECTIONS),
+            max_staleness: options.max_staleness,
+            stale_if_error: options.stale_if_error,
             unsafe_server: options.unsafe_server,
+            primary: Primary::default(),
             location_has_timeline: options.location_has_timeline,
             config,
         })

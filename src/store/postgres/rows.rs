@@ -42,11 +42,27 @@ impl<'a> FromIterator<&'a RecordId> for Names {
     }
 }
 
-/// Reads the revision of the last commit. Fails if another process has migrated the store.
-pub(super) async fn revision(link: &Link) -> Result<Revision, StoreError> {
-    let row = link.client().query_one(&link.statements.revision, &[]).await.map_err(reason)?;
-    check_format(row.try_get::<_, i32>(1).map_err(reason)?.into())?;
-    from_column(row.try_get(0).map_err(reason)?)
+/// The last commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) revision: Revision,
+    /// A random value that the commit wrote. If the store goes back, the next commit with the same
+    /// revision has another one.
+    pub(super) token: [u8; 16],
+}
+
+/// Reads the last commit. Fails if another process has migrated the store.
+pub(super) async fn head(link: &Link) -> Result<Head, StoreError> {
+    let row = link.client().query_one(&link.statements.head, &[]).await.map_err(reason)?;
+    check_format(row.try_get::<_, i32>(2).map_err(reason)?.into())?;
+    head_of(&row)
+}
+
+/// Returns the commit in the first two columns of a row.
+pub(super) fn head_of(row: &Row) -> Result<Head, StoreError> {
+    let token: &[u8] = row.try_get(1).map_err(reason)?;
+    let token = token.try_into().map_err(|_| StoreError::Damaged("a token has a wrong length".into()))?;
+    Ok(Head { revision: from_column(row.try_get(0).map_err(reason)?)?, token })
 }
 
 /// Reads records in the order of their names, from one consistent state: that of one statement.

@@ -20,7 +20,8 @@ CREATE TABLE store (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     format integer NOT NULL,
     id bytea NOT NULL CHECK (octet_length(id) = 16),
-    revision bigint NOT NULL CHECK (revision >= 0)
+    revision bigint NOT NULL CHECK (revision >= 0),
+    token bytea NOT NULL CHECK (octet_length(token) = 16)
 ) WITH (fillfactor = 50);
 CREATE TABLE record (
     kind smallint NOT NULL,
@@ -31,12 +32,12 @@ CREATE TABLE record (
     PRIMARY KEY (kind, account, name)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_vacuum_scale_factor = 0.05);
 ALTER TABLE record ALTER COLUMN body SET STORAGE EXTERNAL;
-INSERT INTO store (format, id, revision)
-    VALUES (1, decode(replace(gen_random_uuid()::text, '-', ''), 'hex'), 0);
+INSERT INTO store (format, id, revision, token)
+    VALUES (1, uuid_send(gen_random_uuid()), 0, uuid_send(gen_random_uuid()));
 "];
 
 /// What [`DESCRIBE`] returns for the tables of this release.
-const EXPECTED: [&str; 13] = [
+const EXPECTED: [&str; 14] = [
     "record.account bytea not null",
     "record.body bytea not null",
     "record.kind smallint not null",
@@ -48,6 +49,7 @@ const EXPECTED: [&str; 13] = [
     "store.id bytea not null",
     "store.one boolean not null",
     "store.revision bigint not null",
+    "store.token bytea not null",
     "store: permanent table",
     "store: primary key (one)",
 ];
@@ -87,6 +89,7 @@ SELECT p.name || ' on ' || f.relname FROM found f
     WHERE NOT CASE
         WHEN f.relname = 'record' OR p.name = 'SELECT' THEN has_table_privilege(f.oid, p.name)
         WHEN p.name = 'UPDATE' THEN has_column_privilege(f.oid, 'revision', p.name)
+            AND has_column_privilege(f.oid, 'token', p.name)
         ELSE true END";
 
 /// The earliest version of PostgreSQL with every function that a store uses.
@@ -227,7 +230,7 @@ pub(super) async fn grant(settings: &Arc<Settings>, role: &str) -> Result<(), St
     let (schema, role) = (settings.quoted_schema(), quoted(role));
     let grants = format!(
         "BEGIN; GRANT USAGE ON SCHEMA {schema} TO {role}; \
-         GRANT SELECT, UPDATE (revision) ON {schema}.store TO {role}; \
+         GRANT SELECT, UPDATE (revision, token) ON {schema}.store TO {role}; \
          GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.record TO {role}; COMMIT"
     );
     session.client.batch_execute(&grants).await.map_err(reason)?;

@@ -11,7 +11,7 @@ pub(super) const MAX_BODY: i32 = 64 << 20;
 
 /// The statements of one connection.
 pub(super) struct Statements {
-    pub(super) revision: Statement,
+    pub(super) head: Statement,
     pub(super) get_all: Statement,
     pub(super) revisions_of: Statement,
     pub(super) scan_all: Statement,
@@ -28,7 +28,7 @@ impl Statements {
         let names = [Type::INT2_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
         let place = [Type::INT2, Type::BYTEA, Type::BYTEA, Type::INT8];
         let texts = [
-            (format!("SELECT revision, format FROM {schema}.store"), Vec::new()),
+            (format!("SELECT revision, token, format FROM {schema}.store"), Vec::new()),
             (format!("SELECT x.ord, r.revision, {body} FROM {ids} JOIN {schema}.record r ON {of_ids}"), names.to_vec()),
             (format!("SELECT x.ord, r.revision FROM {ids} JOIN {schema}.record r ON {of_ids}"), names.to_vec()),
             (
@@ -52,9 +52,9 @@ impl Statements {
             pipeline.add(client.prepare_typed(text, types));
         }
         let prepared: Vec<_> = pipeline.run().await.into_iter().collect::<Result<_, _>>()?;
-        let [revision, get_all, revisions_of, scan_all, scan_account, write] =
+        let [head, get_all, revisions_of, scan_all, scan_account, write] =
             <[_; 6]>::try_from(prepared).expect("a statement for each text");
-        Ok(Self { revision, get_all, revisions_of, scan_all, scan_account, write })
+        Ok(Self { head, get_all, revisions_of, scan_all, scan_account, write })
     }
 }
 
@@ -62,12 +62,12 @@ impl Statements {
 /// revision ($9). It changes nothing unless the revision is still the expected one ($10).
 fn write(schema: &str) -> String {
     format!(
-        "WITH step AS (UPDATE {schema}.store SET revision = $9 WHERE revision = $10 RETURNING revision), \
+        "WITH step AS (UPDATE {schema}.store SET revision = $9, token = uuid_send(gen_random_uuid()) WHERE revision = $10 RETURNING revision, token), \
          gone AS (DELETE FROM {schema}.record r USING unnest($6, $7, $8) AS d (kind, account, name), step \
            WHERE (r.kind, r.account, r.name) = (d.kind, d.account, d.name)), \
          put AS (INSERT INTO {schema}.record (kind, account, name, revision, body) \
            SELECT p.* FROM unnest($1, $2, $3, $4, $5) AS p (kind, account, name, revision, body), step \
            ON CONFLICT (kind, account, name) DO UPDATE SET revision = excluded.revision, body = excluded.body) \
-         SELECT revision FROM step"
+         SELECT revision, token FROM step"
     )
 }

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::types::ToSql;
 
-use super::failure::{cause, is_answer, reason};
+use super::failure::{cause, is_answer, reason, text};
 use super::join::Pipeline;
 use super::options::Settings;
+use super::outcome::Attempt;
 use super::pool::{Loan, Pool};
-use super::rows::{self, Names};
+use super::rows::{self, Head, Names};
 use super::schema::check_format;
 use crate::store::error::{Cause, StoreError};
 use crate::store::{Change, Expectation, Record, RecordId, Revision};
@@ -136,9 +137,14 @@ impl Transaction {
         Revision(self.last.0 + self.commits + 1)
     }
 
-    /// Returns the server's number of the transaction.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    /// Returns what identifies the transaction on a server.
+    pub(super) fn attempt(&self) -> Attempt {
+        Attempt {
+            number: self.number,
+            timeline: self.loan.timeline(),
+            revision: Revision(self.last.0 + self.commits),
+            changed: self.changed.clone(),
+        }
     }
 
     /// Returns `true` if there are no commits in the transaction.
@@ -186,7 +192,7 @@ impl Transaction {
     }
 
     /// Writes the changes of all commits and ends the transaction, in one round trip.
-    pub(super) async fn commit(self) -> Result<(), Failed> {
+    pub(super) async fn commit(self) -> Result<Head, Failed> {
         let write = Write::new(&self).map_err(Failed::Nothing)?;
         if self.loan.is_closed() {
             return Err(Failed::Nothing(StoreError::Unreachable("the connection was lost".into())));
@@ -195,26 +201,27 @@ impl Transaction {
         let (written, committed) = {
             let link = &*self.loan;
             let mut pipeline = Pipeline::new();
-            pipeline.add(async { link.client().execute(&link.statements.write, &write.parameters()).await });
-            pipeline.add(async { link.client().batch_execute("COMMIT").await.map(|()| 1) });
+            pipeline.add(async { link.client().query_opt(&link.statements.write, &write.parameters()).await });
+            pipeline.add(async { link.client().batch_execute("COMMIT").await.map(|()| None) });
             let mut answers = pipeline.run().await.into_iter();
             (answers.next().expect("two answers"), answers.next().expect("two answers"))
         };
         // After a failed write, COMMIT succeeds and rolls back.
-        match written {
-            Ok(1) => {}
-            Ok(_) => return Err(Failed::Nothing(StoreError::Damaged("the row of the store is missing".into()))),
+        let row = match written {
+            Ok(Some(row)) => row,
+            Ok(None) => return Err(Failed::Nothing(StoreError::Damaged("the row of the store is missing".into()))),
             Err(error) if is_answer(&error) => return Err(Failed::Nothing(reason(error))),
             Err(error) => return Err(Failed::Unknown(cause(error))),
-        }
+        };
         committed.map_err(|error| Failed::Unknown(cause(error)))?;
         // The server warns if it stopped waiting for a synchronous replica.
         if self.loan.warnings() != warnings {
             return Err(Failed::Unknown("the server committed with a warning".into()));
         }
+        let head = rows::head_of(&row).map_err(|error| Failed::Unknown(text(&error).into()))?;
         drop(write);
         self.loan.finish();
-        Ok(())
+        Ok(head)
     }
 
     /// Ends the transaction without effect.

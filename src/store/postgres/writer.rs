@@ -4,23 +4,33 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure;
+use super::freshness::Freshness;
 use super::options::Settings;
+use super::outcome::{self, Attempt, Settled};
 use super::pool::Pool;
 use super::runtime::Runtime;
 use super::transaction::{self, Failed, Reads, Transaction};
 use crate::store::error::StoreError;
-use crate::store::{Record, RecordId};
+use crate::store::{Record, RecordId, StoreId};
 
 /// Starts and ends transactions.
 pub(super) struct Writer {
     runtime: Arc<Runtime>,
     settings: Arc<Settings>,
     pool: Arc<Pool>,
+    store: StoreId,
+    freshness: Arc<Freshness>,
 }
 
 impl Writer {
-    pub(super) fn new(runtime: Arc<Runtime>, settings: Arc<Settings>, pool: Arc<Pool>) -> Self {
-        Self { runtime, settings, pool }
+    pub(super) fn new(
+        runtime: Arc<Runtime>,
+        settings: Arc<Settings>,
+        pool: Arc<Pool>,
+        store: StoreId,
+        freshness: Arc<Freshness>,
+    ) -> Self {
+        Self { runtime, settings, pool, store, freshness }
     }
 
     /// Returns the time that each half may take.
@@ -40,21 +50,43 @@ impl Writer {
         self.runtime.run(self.settings.timeout, transaction.read(id))
     }
 
-    /// Writes the changes and commits.
+    /// Writes the changes and commits. If the server does not answer, asks it again for as long, or
+    /// its successor.
     pub(super) fn finish(&self, transaction: Transaction) -> Result<(), StoreError> {
-        let number = transaction.number();
+        let attempt = transaction.attempt();
         let commit = async move { Ok(transaction.commit().await) };
         let failed = match self.runtime.run(self.settings.timeout, commit) {
-            Ok(Ok(())) => return Ok(()),
+            Ok(Ok(head)) => {
+                self.freshness.note(head);
+                return Ok(());
+            }
             Ok(Err(failed)) => failed,
             Err(no_answer) => Failed::Unknown(failure::text(&no_answer).into()),
         };
-        Err(match failed {
-            Failed::Nothing(error) => error,
-            Failed::Unknown(cause) => {
-                StoreError::Ambiguous(format!("transaction {number} was not confirmed: {cause}").into())
+        match failed {
+            Failed::Nothing(error) => Err(error),
+            Failed::Unknown(cause) => self.settle(attempt, &cause.to_string()),
+        }
+    }
+
+    /// Finds out whether a transaction took effect.
+    fn settle(&self, attempt: Attempt, cause: &str) -> Result<(), StoreError> {
+        let (settings, store, timeout) = (Arc::clone(&self.settings), self.store, self.settings.timeout);
+        let known = self.freshness.latest();
+        let settle = async move { Ok(outcome::settle(&settings, store, &attempt, timeout).await) };
+        // Longer, so that the error states the obstacle.
+        let settled = self.runtime.run(timeout.saturating_mul(2), settle)?;
+        match settled {
+            Ok(Settled::Committed(proof)) => {
+                self.freshness.accept(known, proof);
+                Ok(())
             }
-        })
+            Ok(Settled::NotCommitted) => {
+                let text = format!("{cause}; the commit did not take effect");
+                Err(StoreError::Unreachable(text.into()))
+            }
+            Err(obstacle) => Err(StoreError::Ambiguous(format!("{cause}; {obstacle}").into())),
+        }
     }
 
     /// Rolls back without waiting for it. The lock is held until then.

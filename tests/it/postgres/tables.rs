@@ -165,6 +165,7 @@ fn the_role_of_a_process_needs_only_what_is_granted() -> TestResult {
         ("USAGE ON SCHEMA strongroom", "USAGE"),
         ("SELECT ON strongroom.store", "SELECT on store"),
         ("UPDATE (revision) ON strongroom.store", "UPDATE on store"),
+        ("UPDATE (token) ON strongroom.store", "UPDATE on store"),
         ("SELECT ON strongroom.record", "SELECT on record"),
         ("INSERT ON strongroom.record", "INSERT on record"),
         ("UPDATE ON strongroom.record", "UPDATE on record"),
