@@ -270,6 +270,8 @@ impl From<StoreError> for Error {
         let text = match &error {
             StoreError::CannotOpen { source, .. }
             | StoreError::Unreachable(source)
+            | StoreError::Ambiguous(source)
+            | StoreError::Fenced { source: Some(source), .. }
             | StoreError::AccessDenied(source)
             | StoreError::Rejected(source) => format!("{error}: {source}"),
             _ => error.to_string(),
