@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`MemoryStore`] | in memory, for as long as the process runs ([`Kms::in_memory`](crate::Kms::in_memory)) |
 //! | `SqliteStore` (feature `sqlite`) | in one file, which several processes may share (`Kms::open`) |
+//! | `PostgresStore` (feature `postgres`) | in a PostgreSQL database, which processes on several machines may share |
 //! | a custom [`KeyStore`] | in your database |
 //!
 //! [`KmsBuilder::store`](crate::KmsBuilder::store) accepts any of them. An [`Anchor`] in another

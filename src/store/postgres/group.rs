@@ -155,7 +155,7 @@ struct State {
     slot: Option<Slot>,
     /// Absent before it has begun, while a member uses it, and after it has ended.
     transaction: Option<Transaction>,
-    /// The number of members whose turn is over.
+    /// The number of members that have applied their changes or failed.
     turn: usize,
     /// The result for all members whose changes are in the transaction.
     result: Option<Result<(), Arc<StoreError>>>,

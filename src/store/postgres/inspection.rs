@@ -26,7 +26,7 @@ pub(super) async fn location(client: &Client, settings: &Settings) -> Option<[u8
     row.try_get::<_, &[u8]>(0).ok()?.try_into().ok()
 }
 
-/// What the table contains according to one way of reading it.
+/// The contents of the table according to one way of reading it.
 #[derive(Debug, PartialEq, Eq)]
 struct Contents {
     records: i64,

@@ -16,11 +16,11 @@ use super::statements::Statements;
 use crate::store::StoreId;
 use crate::store::error::StoreError;
 
-/// Settings of every session. A plan that was made for an empty table must not be used for a large
-/// one, so statements always use the index. Names are resolved in the catalog only.
+/// Settings of every session. A plan for an empty table must not be used for a large one, so
+/// statements always use the index. Names are resolved in the catalog only.
 ///
 /// The server notices a lost client after 25 s instead of two hours. Within a batch of messages that
-/// has lost its end, nothing else makes it release the lock: neither `statement_timeout` nor
+/// has lost its end, nothing else releases the lock: neither `statement_timeout` nor
 /// `idle_in_transaction_session_timeout` applies there.
 const SESSION: &str = "SET search_path = pg_catalog; SET enable_seqscan = off; SET enable_hashjoin = off; \
      SET enable_mergejoin = off; SET jit = off; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
@@ -100,7 +100,7 @@ impl Link {
     /// Says goodbye to the server.
     pub(super) async fn close(self) {
         let Self { session, statements, .. } = self;
-        // Dropping the statements tells the server, too.
+        // Dropping the statements sends messages, too.
         drop(statements);
         session.close().await;
     }

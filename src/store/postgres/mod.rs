@@ -219,7 +219,7 @@ impl PostgresStore {
     }
 }
 
-/// Runs work on tables with a runtime of its own.
+/// Runs work on tables in a separate runtime.
 fn administer<F>(options: &PostgresOptions, work: impl FnOnce(Arc<Settings>) -> F) -> Result<()>
 where
     F: Future<Output = Result<(), StoreError>> + Send + 'static,

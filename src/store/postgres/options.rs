@@ -62,8 +62,12 @@ type ReadPassword = dyn Fn() -> Result<SecretBytes> + Send + Sync;
 ///     .schema("keys")
 ///     .timeout(Duration::from_secs(2))
 ///     .connect_timeout(Duration::from_secs(1))
-///     .connections(8);
+///     .connections(8)
+///     .promotion_keeps_location();
 /// assert!(!format!("{options:?}").contains("secret"));
+///
+/// // A server of tests, without durability.
+/// let test = PostgresOptions::new("host=/run/postgresql dbname=test")?.accept_unsafe_server();
 ///
 /// assert!(PostgresOptions::new("postgresql://db1:port/").is_err());
 /// # Ok::<(), strongroom::Error>(())
@@ -134,6 +138,20 @@ impl PostgresOptions {
     /// Sets the connector that establishes TLS, for example `MakeTlsConnector` of the crate
     /// `postgres-native-tls` or `MakeRustlsConnect` of `tokio-postgres-rustls`. It verifies the
     /// certificate of the server.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::store::{PostgresOptions, PostgresStore};
+    /// use tokio_postgres::NoTls;
+    ///
+    /// // Without a connector, nothing is sent over a network.
+    /// let options = PostgresOptions::new("postgresql://app@db1.internal/keys")?;
+    /// assert_eq!(PostgresStore::open(&options).unwrap_err().kind(), ErrorKind::Validation);
+    /// // A real program passes its own connector.
+    /// let options = options.tls(NoTls);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub fn tls<T>(mut self, connector: T) -> Self
     where
@@ -180,9 +198,12 @@ impl PostgresOptions {
     }
 
     /// Sets how long one request to the server may take, by default 5 s. Every call of the store
-    /// returns within this time. A commit has it twice, once for its lock and once for the write.
-    /// The server ends abandoned transactions after the same time, so that the lock of a process
-    /// that lost its network is released.
+    /// returns within this time, except [`KeyStore::check_structure`]. A commit has it three times:
+    /// to wait for commits of this process, for its lock, and for the write. The server ends
+    /// abandoned transactions, and with them the lock of a process that lost its network, after the
+    /// same time. It takes at most 25 s if a request was received only in part.
+    ///
+    /// [`KeyStore::check_structure`]: crate::store::KeyStore::check_structure
     #[must_use]
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;

@@ -17,7 +17,7 @@ use crate::store::error::StoreError;
 /// connections silently.
 const CHECK_AFTER: Duration = Duration::from_secs(10);
 
-/// The maximum time to wait for the sign of life of a connection. A new one is made otherwise.
+/// The maximum time to wait for the sign of life of a connection. It is replaced otherwise.
 const MAX_CHECK: Duration = Duration::from_secs(1);
 
 /// The age at which a connection is replaced, so that all of them follow a change of the addresses

@@ -1,7 +1,8 @@
 //! The thread that speaks to the server. Callers block until it has their answer, whether or not
-//! they are inside an asynchronous runtime of their own.
+//! they are inside another asynchronous runtime.
 
 use std::future::Future;
+use std::io;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -28,20 +29,29 @@ struct Running {
 }
 
 impl Runtime {
+    /// Starts the thread. It creates the runtime itself, because a runtime cannot be entered or
+    /// dropped inside another one.
     pub(super) fn start() -> Result<Self> {
         let failed = |error| Error::new(ErrorKind::Internal, "cannot start the thread of a store").with_source(error);
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
+        let (started, has_started) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("strongroom-postgres".into())
-            .spawn(move || {
-                // Either answer ends the thread: a request to stop, or a store that was dropped.
-                let _ = runtime.block_on(stopped);
-                // Does not wait for the resolution of names, which can take long.
-                runtime.shutdown_background();
+            .spawn(move || match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => {
+                    runtime.block_on(async {
+                        // The other end waits for the handle.
+                        let _ = started.send(Ok(Handle::current()));
+                        // A request to stop, or a store that was dropped.
+                        let _ = stopped.await;
+                    });
+                    // Does not wait for the resolution of names, which can take long.
+                    runtime.shutdown_background();
+                }
+                Err(error) => drop(started.send(Err(error))),
             })
             .map_err(failed)?;
+        let handle = has_started.recv().unwrap_or_else(|lost| Err(io::Error::other(lost))).map_err(failed)?;
         Ok(Self { handle, running: Mutex::new(Some(Running { stop, thread })) })
     }
 

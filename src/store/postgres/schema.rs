@@ -36,7 +36,7 @@ INSERT INTO store (format, id, revision, token)
     VALUES (1, uuid_send(gen_random_uuid()), 0, uuid_send(gen_random_uuid()));
 "];
 
-/// What [`DESCRIBE`] returns for the tables of this release.
+/// The result of [`DESCRIBE`] for the tables of this release.
 const EXPECTED: [&str; 14] = [
     "record.account bytea not null",
     "record.body bytea not null",

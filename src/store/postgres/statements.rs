@@ -51,10 +51,17 @@ impl Statements {
         for (text, types) in &texts {
             pipeline.add(client.prepare_typed(text, types));
         }
-        let prepared: Vec<_> = pipeline.run().await.into_iter().collect::<Result<_, _>>()?;
-        let [head, get_all, revisions_of, scan_all, scan_account, write] =
-            <[_; 6]>::try_from(prepared).expect("a statement for each text");
-        Ok(Self { head, get_all, revisions_of, scan_all, scan_account, write })
+        let prepared = pipeline.run().await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let mut prepared = prepared.into_iter();
+        let mut next = || prepared.next().expect("a statement for each text");
+        Ok(Self {
+            head: next(),
+            get_all: next(),
+            revisions_of: next(),
+            scan_all: next(),
+            scan_account: next(),
+            write: next(),
+        })
     }
 }
 

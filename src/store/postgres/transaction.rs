@@ -30,12 +30,18 @@ pub(super) struct Transaction {
     known: BTreeMap<RecordId, Option<Record>>,
     /// The number of commits in the transaction.
     commits: u64,
-    /// The changes of these commits. Contains the revision of the last commit that changed a
-    /// record, and its new body.
-    changed: BTreeMap<RecordId, (Revision, Option<Arc<[u8]>>)>,
+    /// The changes of these commits.
+    changed: BTreeMap<RecordId, Changed>,
 }
 
-/// What a transaction reads together with taking the lock.
+/// The last change to a record.
+struct Changed {
+    revision: Revision,
+    /// Absent if the record was deleted.
+    body: Option<Arc<[u8]>>,
+}
+
+/// The records that a transaction reads together with taking the lock.
 pub(super) struct Reads {
     /// Records whose revisions are expected.
     pub(super) revisions: BTreeSet<RecordId>,
@@ -155,7 +161,7 @@ impl Transaction {
     /// Returns a record whose expectation does not hold as an error.
     pub(super) fn check(&self, expected: &[Expectation]) -> Result<(), RecordId> {
         let revision = |id| match self.changed.get(id) {
-            Some((revision, body)) => body.as_ref().map(|_| *revision),
+            Some(Changed { revision, body }) => body.as_ref().map(|_| *revision),
             None => self.revisions.get(id).copied().flatten(),
         };
         let unmet = expected.iter().find(|expectation| revision(&expectation.id) != expectation.revision);
@@ -165,7 +171,8 @@ impl Transaction {
     /// Adds a commit. If it changes a record repeatedly, the last change counts.
     pub(super) fn apply(&mut self, changes: Vec<Change>) -> Revision {
         let revision = self.revision();
-        self.changed.extend(changes.into_iter().map(|Change { id, body }| (id, (revision, body.map(Into::into)))));
+        let changed = |Change { id, body }: Change| (id, Changed { revision, body: body.map(Into::into) });
+        self.changed.extend(changes.into_iter().map(changed));
         self.commits += 1;
         revision
     }
@@ -173,7 +180,7 @@ impl Transaction {
     /// Returns a record as the last commit in the transaction left it, if it was read or changed.
     pub(super) fn known(&self, id: &RecordId) -> Option<Option<Record>> {
         match self.changed.get(id) {
-            Some((revision, body)) => {
+            Some(Changed { revision, body }) => {
                 Some(body.as_ref().map(|body| Record { revision: *revision, body: Arc::clone(body) }))
             }
             None => self.known.get(id).cloned(),
@@ -256,7 +263,7 @@ impl<'a> Write<'a> {
         let old = rows::to_column(transaction.last)?;
         let (mut put, mut gone) = (Names::default(), Names::default());
         let (mut revisions, mut bodies) = (Vec::new(), Vec::new());
-        for (id, (revision, body)) in &transaction.changed {
+        for (id, Changed { revision, body }) in &transaction.changed {
             match body {
                 Some(body) => {
                     put.push(id);
