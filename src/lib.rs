@@ -108,6 +108,7 @@
 //! |---|---|---|
 //! | `aws-lc-rs` | yes | AES-GCM in assembly, three to five times as fast; needs a C compiler |
 //! | `sqlite` | yes | the durable store, with SQLite built in; needs a C compiler |
+//! | `postgres` | no | a store for several machines, in a PostgreSQL database |
 //! | `tokio` | no | messages through `AsyncRead` and `AsyncWrite` |
 //! | `tracing` | no | the audit trail as events, and operations as spans, of the `tracing` crate |
 //! | `passphrase` | no | root keys from a passphrase, and exports under one (Argon2id) |
