@@ -79,7 +79,7 @@ fn commits_that_wait_share_a_transaction_and_keep_their_revisions() -> TestResul
         let record = store.get(&id(&format!("key {number}")))?.expect("created");
         assert_eq!((record.revision.0, &record.body[..]), (*revision, &revision.to_be_bytes()[..]));
     }
-    // The first thread begins a group of its own, and so does the second.
+    // The first two threads begin a group each, which the others are too late for.
     let transactions: usize = database.sql("SELECT count(DISTINCT xmin::text) FROM strongroom.record")?.parse()?;
     assert!((1..=4).contains(&transactions), "{transactions} transactions");
     Ok(())

@@ -3,6 +3,8 @@
 mod connections;
 #[cfg(feature = "conformance")]
 mod contract;
+mod forks;
+#[cfg(feature = "postgres")]
 mod freshness;
 mod groups;
 mod message_faults;
