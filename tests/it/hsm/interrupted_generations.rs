@@ -267,6 +267,19 @@ fn several_root_keys_of_one_name_are_distinguished_by_their_labels() -> Result<(
         error.contains("expected one key with the id") && error.contains("the labels '', 'strongroom root key "),
         "{error}"
     );
+    // A third label is listed too. A label that all have distinguishes nothing.
+    for member in 0..2 {
+        let (path, value) = (world.0[member].bare_path(), [7; 32]);
+        Bare::create_labelled_key(&path, MEMBERS[member], b"root", "of an operator", &value, &Bare::CIPHER);
+        world.put(member, b"restored twice", &[7; 32], &Bare::CIPHER);
+        world.put(member, b"restored twice", &[7; 32], &Bare::CIPHER);
+    }
+    let error = find(&cluster, "root").to_string();
+    assert!(error.contains("the labels '', 'of an operator', 'strongroom root key "), "{error}");
+    for name in ["absent", "restored twice"] {
+        let error = find(&cluster, name).to_string();
+        assert!(error.contains("expected one key with the id") && !error.contains("label"), "{error}");
+    }
     Ok(())
 }
 

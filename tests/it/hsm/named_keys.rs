@@ -281,6 +281,25 @@ fn a_root_key_that_another_process_is_generating_is_not_generated_twice() -> Res
     Ok(())
 }
 
+#[test]
+fn a_root_key_that_another_process_completes_is_waited_for() {
+    let Some((world, slow)) = World::new("a_root_key_that_another_process_completes_is_waited_for") else { return };
+    let quick = world.of_others();
+    let mut found = None;
+    let generate = || HsmRootKey::generate(&slow, "root");
+    let key = overtaken(&world.0[0], Function::SetAttributeValue, 0, generate, || {
+        thread::scope(|scope| {
+            let finding = scope.spawn(|| HsmRootKey::find(&quick, "root"));
+            thread::sleep(Duration::from_millis(700));
+            assert!(!finding.is_finished(), "the key is not complete");
+            world.clear();
+            found = Some(finding.join().expect("no thread panicked"));
+        });
+    });
+    let (key, found) = (key.expect("nothing failed"), found.expect("it was looked for").expect("it is complete"));
+    assert_eq!(found.unwrap(b"binding", &wrap(&key)).expect("it is the same key"), material());
+}
+
 /// Finds a key and immediately wraps something with it.
 fn find_and_wrap(cluster: &Pkcs11Cluster, name: &str) -> Result<(HsmRootKey, Vec<u8>)> {
     HsmRootKey::find(cluster, name).map(|key| {

@@ -143,7 +143,6 @@ impl Pkcs11Cluster {
         };
         let reservation = reservation_id(id, self.backend()?);
         let mut found: Option<(&Member, TokenKeyHandle)> = None;
-        let mut holders = 0;
         let mut reasons = Vec::new();
         for member in self.in_turn() {
             if found.is_some() && !member.token.may_be_tried() {
@@ -152,7 +151,6 @@ impl Pkcs11Cluster {
             let adopt = || member.token.adopt(id, label, TokenKeyKind::Aes256, provenance);
             // A key that is complete on one member is complete on all of them.
             let adopted = if found.is_some() { adopt() } else { adopt_complete(member, id, &reservation, adopt) };
-            holders += usize::from(adopted.is_ok());
             match (adopted, &found) {
                 (Ok(key), None) => found = Some((member, key)),
                 (Ok(_), Some((first, key))) => match member.token.verify_key(key) {
@@ -171,13 +169,13 @@ impl Pkcs11Cluster {
             }
         }
         let Some((first, key)) = found else { return Err(unavailable(&reasons)) };
-        let is_lone = holders < HOLDERS;
-        Ok(FoundKey { key, lone: is_lone.then(|| self.lone_holder(first, id, &reasons)).flatten() })
+        let lone = self.lone_holder(first, id, &reasons);
+        Ok(FoundKey { key, lone })
     }
 
-    /// Returns the reason not to use a key for anything new: only one member holds it, although all
-    /// others responded. No generation completes with so few members. A cluster configured with one
-    /// member is part of a larger one.
+    /// Returns the reason not to use a key for anything new, if there is one: only one member holds
+    /// it, although all others responded. No generation completes with so few members. A cluster
+    /// configured with one member is part of a larger one.
     fn lone_holder(&self, holder: &Member, id: &[u8], reasons: &[(&Member, TokenError)]) -> Option<Error> {
         let is_empty = |member: &Member| distinct_labels(member, id).is_ok_and(|labels| labels.is_empty());
         let lacking = reasons
@@ -222,16 +220,14 @@ fn adopt_complete(
 /// Returns the labels of the keys with an ID, once none of them has a reservation. Waits for an
 /// active generator.
 fn complete_labels(member: &Member, id: &[u8], reservation: &[u8]) -> Result<BTreeSet<Vec<u8>>, TokenError> {
-    for look in 0..LOOKS {
-        if look > 0 {
-            thread::sleep(PAUSE);
-        }
+    for _ in 0..LOOKS {
         // The order matters: see the module documentation.
         let keys = distinct_labels(member, id)?;
         let reserved = distinct_labels(member, reservation)?;
         if keys.is_disjoint(&reserved) {
             return Ok(keys);
         }
+        thread::sleep(PAUSE);
     }
     // The key of an interrupted generator may be complete on other members, so the error does not
     // suggest removing it.

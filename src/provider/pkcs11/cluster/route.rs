@@ -39,9 +39,7 @@ impl Pkcs11Cluster {
         let count = self.members.len();
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let mut order: Vec<&Member> = (0..count).map(|step| &self.members[start.wrapping_add(step) % count]).collect();
-        if count > 1 {
-            order.sort_by_key(|member| !member.token.may_be_tried());
-        }
+        order.sort_by_key(|member| !member.token.may_be_tried());
         order
     }
 
