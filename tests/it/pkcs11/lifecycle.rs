@@ -5,12 +5,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use strongroom::SecretBytes;
+use strongroom::crypto::KeyPairKind;
 use strongroom::provider::pkcs11::{
-    CallMode, ErrorClass, FixedPin, HealthState, Module, ModuleOptions, NewKey, Token, TokenKeyKind,
+    CallMode, ErrorClass, FixedPin, HealthState, KeyTypes, Module, ModuleOptions, NewKey, Token, TokenKeyKind,
 };
 use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
 
-use super::{aes, config, module, options, pin, soft_hsm, token};
+use super::{aes, config, module, nss, options, pin, soft_hsm, token};
 use crate::support::child_process;
 
 /// CKF_USER_PIN_COUNT_LOW, which forbids nothing.
@@ -211,6 +212,21 @@ fn a_token_that_fails_is_left_alone_for_a_while() {
     token.encrypt(&key, b"context", b"").expect("the token is available again");
 }
 
+/// Such a call is not repeated, so its first failure counts.
+#[test]
+fn a_creation_that_loses_the_token_opens_the_circuit_breaker() {
+    let Some(hsm) = soft_hsm("a_creation_that_loses_the_token_opens_the_circuit_breaker", &["one"]) else { return };
+    let token = Token::new(&module(&hsm), config("one").circuit_breaker(1, Duration::from_secs(3_600)), pin());
+    let key = aes(&token, 1);
+    // CKR_DEVICE_REMOVED.
+    hsm.shim().rule(Function::Encrypt, 0, 1, Action::Return(0x32));
+    token.encrypt(&key, b"context", b"text").expect("it is repeated");
+    assert_eq!(token.health().state, HealthState::Connected);
+    hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Return(0x32));
+    token.generate_key(&NewKey::new(&[2; 32], "a key", TokenKeyKind::Aes256)).expect_err("it is not repeated");
+    assert_eq!(token.health().state, HealthState::CircuitOpen);
+}
+
 /// A token that refuses a session or has none left still works.
 #[test]
 fn a_connection_that_is_refused_or_waits_its_turn_does_not_open_the_circuit_breaker() {
@@ -263,6 +279,61 @@ fn a_module_is_not_initialised_all_the_time() {
     }
     assert_eq!(hsm.shim().calls(Function::Initialize), 2);
     one.encrypt(&key, b"context", b"text").expect("the other token still works");
+    // The module does not show other tokens until it is initialized, so there is no use in looking
+    // twice. A look reads the list of slots with two calls.
+    let looks = hsm.shim().calls(Function::GetSlotList);
+    absent.connect().expect_err("there is no such token");
+    assert_eq!(hsm.shim().calls(Function::GetSlotList), looks + 2);
+}
+
+/// SoftHSM hides tokens while other processes log in to them. Other modules are not initialized
+/// again and again, even for their only user.
+#[test]
+fn a_module_that_hides_no_tokens_is_initialised_once_more_for_a_token_that_is_not_there() {
+    let test = "a_module_that_hides_no_tokens_is_initialised_once_more_for_a_token_that_is_not_there";
+    let Some(nss) = nss(test) else { return };
+    let options = ModuleOptions::default().reinitialize_interval(Duration::from_secs(3_600));
+    let module = Module::load_with(nss.shim().path(), options).expect("a module");
+    let absent = Token::new(&module, config("absent"), pin());
+    for _ in 0..4 {
+        assert_eq!(absent.connect().expect_err("there is no such token").class(), ErrorClass::TokenLost);
+    }
+    assert_eq!(nss.shim().calls(Function::Initialize), 2);
+}
+
+/// Otherwise, the calls of other tokens would wait as well.
+#[test]
+fn a_module_is_not_closed_for_an_initialization_while_a_call_is_known_to_hang() {
+    let test = "a_module_is_not_closed_for_an_initialization_while_a_call_is_known_to_hang";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let options = ModuleOptions::default().reinitialize_interval(Duration::ZERO).wait(Duration::from_secs(30));
+    let module = Module::load_with(hsm.shim().path(), options).expect("a module");
+    let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 2 };
+    let token = Token::new(&module, config("one").call_mode(mode), pin());
+    token.connect().expect("the token connects");
+    hsm.shim().rule(Function::GenerateRandom, 0, 1, Action::Hang);
+    token.random(16).expect_err("the call hangs");
+    let started = Instant::now();
+    let error = Token::new(&module, config("absent"), pin()).connect().expect_err("there is no such token");
+    assert!(error.to_string().contains("while a call to it does not return"), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(15), "it waited for the call: {:?}", started.elapsed());
+    hsm.shim().clear();
+}
+
+#[test]
+fn a_token_that_is_lost_during_its_self_test_is_tested_again() {
+    let Some(hsm) = soft_hsm("a_token_that_is_lost_during_its_self_test_is_tested_again", &["one"]) else { return };
+    // The first key pair is for RSA, and the others are on one curve each. CKR_DEVICE_REMOVED.
+    for lost in 0..4 {
+        let token = Token::new(&module(&hsm), config("one").key_types(KeyTypes::All), pin());
+        hsm.shim().rule(Function::GenerateKeyPair, lost, 1, Action::Return(0x32));
+        let able = token.connect().expect("it is tested again");
+        hsm.shim().clear();
+        for pair in [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521] {
+            assert_eq!(able.check_kind(TokenKeyKind::Signing(pair)), Ok(()), "{lost}");
+        }
+        assert_eq!(able.check_kind(TokenKeyKind::Decryption(KeyPairKind::Rsa2048)), Ok(()), "{lost}");
+    }
 }
 
 /// Handles are assigned in the order in which objects are found. Creating and destroying keys in
