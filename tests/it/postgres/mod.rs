@@ -7,6 +7,7 @@ mod forks;
 #[cfg(feature = "postgres")]
 mod freshness;
 mod groups;
+mod kills;
 mod message_faults;
 mod network;
 mod outcome;

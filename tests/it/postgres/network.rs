@@ -19,8 +19,8 @@ fn a_proxy_reads_the_messages_of_a_session() -> TestResult {
     let url = proxy.url(&database.url());
     assert_eq!(psql(&url, "SELECT 7")?, "7");
     let tags: String = proxy.take_trace().iter().map(|message| message.tag).filter(|tag| *tag != 'S').collect();
-    // Two requests for encryption that the server rejects, startup, authentication, query, end.
-    assert!(tags.ends_with("^RKZQTDCZX"), "{tags}");
+    // Requests for encryption that the server rejects come first, and the end may follow later.
+    assert!(tags.trim_end_matches('X').ends_with("^RKZQTDCZ"), "{tags}");
 
     proxy.delay(Duration::from_millis(40));
     let begun = Instant::now();

@@ -1,0 +1,208 @@
+//! A server that is killed at random moments, while several processes work on its store.
+//!
+//! Each process reports the answer to every change. Afterwards, changes that were acknowledged are
+//! present once, refused ones are absent, and the store is intact. `STRONGROOM_SERVER_KILLS` sets
+//! the number of kills.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{env, io, thread};
+
+use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
+use strongroom::key::{KeyId, KeyState, OnDemandRotationLimit};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial};
+use strongroom::seal::RootKey;
+use strongroom::store::StoreError;
+use strongroom::{ErrorKind, Kms, KmsLimits, Result};
+
+use crate::support::child_process::{child, whole_lines};
+use crate::support::postgres::{self, Schema};
+
+type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// The default number of kills. `STRONGROOM_SERVER_KILLS` overrides it.
+const KILLS: usize = 6;
+
+const PROCESSES: usize = 4;
+const THREADS_PER_PROCESS: usize = 2;
+
+const CHILD: &str = "postgres::kills::works_until_told_to_end";
+
+/// Tells the children where the store is.
+const URL: &str = "STRONGROOM_TEST_URL";
+const SCHEMA: &str = "STRONGROOM_TEST_SCHEMA";
+
+#[test]
+fn what_was_acknowledged_survives_kills_of_the_server() -> TestResult {
+    let Some(server) = postgres::own("postgres::kills::what_was_acknowledged_survives_kills_of_the_server", &[]) else {
+        return Ok(());
+    };
+    let kills: usize = env::var("STRONGROOM_SERVER_KILLS").map_or(Ok(KILLS), |text| text.parse())?;
+    let schema = Schema::create(&server)?;
+    drop(open(&schema, CryptoBackend::default())?);
+    let children = (0..PROCESSES).map(|_| start(&schema)).collect::<io::Result<Vec<_>>>()?;
+    thread::sleep(Duration::from_millis(500));
+    for _ in 0..kills {
+        thread::sleep(random_pause()?);
+        server.kill()?;
+        server.start_again()?;
+    }
+    thread::sleep(Duration::from_millis(300));
+    let mut lines = Vec::new();
+    for mut child in children {
+        drop(child.stdin.take());
+        let output = child.wait_with_output()?;
+        let text = String::from_utf8(output.stdout)?;
+        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        lines.extend(whole_lines(&text).into_iter().filter(|line| line.starts_with("answer ")));
+    }
+    check(&open(&schema, CryptoBackend::default())?, &lines, kills)
+}
+
+fn random_pause() -> Result<Duration> {
+    let mut bytes = [0];
+    CryptoBackend::default().random().fill(&mut bytes)?;
+    Ok(Duration::from_millis(u64::from(bytes[0])))
+}
+
+fn start(schema: &Schema) -> io::Result<Child> {
+    let mut command = child(CHILD, Path::new(""))?;
+    command.env(URL, schema.url()).env(SCHEMA, schema.name());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+fn open(schema: &Schema, backend: CryptoBackend) -> Result<Kms> {
+    let limits = KmsLimits { on_demand_rotations: OnDemandRotationLimit::new(1_000_000), ..KmsLimits::default() };
+    Kms::builder().backend(backend).limits(limits).store(schema.open()?, RootKey::from_bytes(&[7; 32])).build()
+}
+
+/// The answer to a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Done,
+    Refused,
+    /// It may have taken effect.
+    Ambiguous,
+}
+
+fn answer_of<T>(result: &Result<T>) -> Answer {
+    let Err(error) = result else { return Answer::Done };
+    assert_eq!(error.kind(), ErrorKind::Store, "{error:?}");
+    match error.downcast_ref() {
+        Some(StoreError::Ambiguous(_)) => Answer::Ambiguous,
+        Some(_) => Answer::Refused,
+        None => panic!("an error of the store has a reason: {error:?}"),
+    }
+}
+
+fn say(answer: Answer, what: &str) {
+    let mut out = io::stdout().lock();
+    out.write_all(format!("answer {answer:?} {what}\n").as_bytes()).expect("the parent listens");
+    if answer != Answer::Done {
+        // The server is down, and the thread does not fill the pipe until it is back.
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+#[ignore = "run only as the child process of a test"]
+fn works_until_told_to_end() -> TestResult {
+    let schema = Schema::existing(&env::var(URL)?, &env::var(SCHEMA)?);
+    let kms = open(&schema, RUST_CRYPTO)?;
+    let ended = AtomicBool::new(false);
+    let (kms, is_ended) = (&kms, || ended.load(Ordering::Relaxed));
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..THREADS_PER_PROCESS).map(|thread| scope.spawn(move || work(kms, thread, &is_ended))).collect();
+        // The parent closes the pipe.
+        let read = io::stdin().read_to_end(&mut Vec::new());
+        ended.store(true, Ordering::Relaxed);
+        for worker in workers {
+            worker.join().expect("no thread panicked");
+        }
+        read
+    })?;
+    Ok(())
+}
+
+fn work(kms: &Kms, thread: usize, is_ended: &impl Fn() -> bool) {
+    for round in 0.. {
+        if is_ended() {
+            return;
+        }
+        let name = format!("{}-{thread}-{round}", std::process::id());
+        let created = kms.create_key(CreateKeyRequest::default().description(name.as_str()));
+        say(answer_of(&created), &format!("create {name}"));
+        let Ok(created) = created else { continue };
+        let key = created.key_id();
+        for _ in 0..3 {
+            say(answer_of(&kms.rotate_key_on_demand(key)), &format!("rotate {key}"));
+        }
+        let text = name.as_bytes();
+        let sealed = kms.encrypt(EncryptRequest::new(key, text));
+        if answer_of(&sealed) == Answer::Done
+            && let Ok(sealed) = sealed
+        {
+            let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob));
+            assert!(opened.is_ok_and(|opened| opened.plaintext.expose_secret() == text) || !is_ended());
+        }
+        let disabled = answer_of(&kms.disable_key(key));
+        say(disabled, &format!("disable {key}"));
+        let refused = kms.encrypt(EncryptRequest::new(key, text)).map_err(|error| error.kind());
+        let allowed = [Err(ErrorKind::Disabled), Err(ErrorKind::Store)];
+        let is_right = allowed.contains(&refused.as_ref().map(drop).map_err(|kind| *kind));
+        assert!(disabled != Answer::Done || is_right, "a disabled key encrypts: {refused:?}");
+    }
+}
+
+/// The number of changes of one object, by their answer.
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    done: usize,
+    refused: usize,
+    ambiguous: usize,
+}
+
+impl Count {
+    fn allows(self, present: usize) -> bool {
+        (self.done..=self.done + self.ambiguous).contains(&present)
+    }
+}
+
+fn check(kms: &Kms, lines: &[String], kills: usize) -> TestResult {
+    let mut counts: BTreeMap<(&str, &str), Count> = BTreeMap::new();
+    let mut total = Count::default();
+    for line in lines {
+        let [_, answer, change, object] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let count = counts.entry((change, object)).or_default();
+        for count in [count, &mut total] {
+            match answer {
+                "Done" => count.done += 1,
+                "Refused" => count.refused += 1,
+                _ => count.ambiguous += 1,
+            }
+        }
+    }
+    let mut present: BTreeMap<String, usize> = BTreeMap::new();
+    for key in kms.keys() {
+        *present.entry(kms.describe_key(key?.key_id)?.description().to_string()).or_default() += 1;
+    }
+    for ((change, object), count) in &counts {
+        let found = match *change {
+            "create" => present.remove(*object).unwrap_or_default(),
+            "rotate" => kms.key_rotations(KeyId::parse(object)?, IncludeKeyMaterial::RotationsOnly).count(),
+            _ => usize::from(kms.describe_key(KeyId::parse(object)?)?.state() == KeyState::Disabled),
+        };
+        assert!(count.allows(found), "{change} {object}: found {found}, and the answers were {count:?}");
+    }
+    assert!(present.is_empty(), "keys that were never requested: {present:?}");
+    let report = kms.verify_store(|_| {})?;
+    assert!(report.is_intact(), "{report:?}");
+    println!("{kills} kills of the server: {total:?}");
+    assert!(total.done > 0 && (kills == 0 || total.refused + total.ambiguous > 0), "{total:?}");
+    Ok(())
+}
