@@ -4,7 +4,6 @@ mod connections;
 #[cfg(feature = "conformance")]
 mod contract;
 mod forks;
-#[cfg(feature = "postgres")]
 mod freshness;
 mod groups;
 mod kills;
