@@ -170,8 +170,8 @@ fn the_manual_names_the_versions_of_crates_in_the_interface() {
     };
     let curves = ["p256", "p384", "p521", "k256"].map(stated);
     assert!(curves.iter().all(|version| *version == curves[0]), "{curves:?}");
-    let [curve, rsa, edwards, traits] =
-        [&curves[0], &stated("rsa"), &stated("ed25519-dalek"), &stated("signature")].map(|version| version.to_owned());
+    let [rsa, edwards, traits] = ["rsa", "ed25519-dalek", "signature"].map(stated);
+    let curve = &curves[0];
     let expected = [
         ("src/manual/key_types.md", format!("`p256`, `p384`, `p521` and `k256` {curve}, `rsa` {rsa}")),
         ("src/manual/key_types.md", format!("`ed25519-dalek` {edwards}, and the traits those of `signature` {traits}")),

@@ -35,6 +35,7 @@ pub(super) struct Transaction {
 }
 
 /// The last change to a record.
+#[derive(Clone)]
 struct Changed {
     revision: Revision,
     /// Absent if the record was deleted.
