@@ -150,7 +150,7 @@ impl Transaction {
             number: self.number,
             timeline: self.loan.timeline(),
             revision: Revision(self.last.0 + self.commits),
-            changed: self.changed.clone(),
+            changed: self.changed.iter().map(|(id, last)| (id.clone(), (last.revision, last.body.clone()))).collect(),
         }
     }
 

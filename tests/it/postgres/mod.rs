@@ -3,6 +3,7 @@
 mod connections;
 #[cfg(feature = "conformance")]
 mod contract;
+#[cfg(feature = "postgres")]
 mod forks;
 mod freshness;
 mod groups;
