@@ -114,15 +114,20 @@ fn commit_with_chain(
 ) -> Result<Revision, CommitError> {
     let contended = || Err(CommitError::Conflict(chain_record_id(id)));
     commit_with_retry(contended, || {
-        edits.push(Edit::put(chain_record_id(id), &chain.state(committing)?, progress.revision())?);
+        let state = chain.state(committing)?;
+        let is_new = progress.attempt(&state)?;
+        edits.push(Edit::put(chain_record_id(id), &state, progress.revision())?);
         match registry.commit(edits) {
             Err(CommitError::Conflict(conflict)) if conflict == chain_record_id(id) => {
                 edits.pop();
+                if is_new {
+                    progress.retract(&state);
+                }
                 progress.reload(registry, chain, id)?;
                 Ok(None)
             }
             Ok(committed) => {
-                progress.advance(committed);
+                progress.advance(committed, &state);
                 Ok(Some(committed))
             }
             Err(refused) => Err(refused),

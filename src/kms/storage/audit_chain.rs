@@ -1,5 +1,6 @@
 //! The record of the audit log's chain.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::edit::Edit;
@@ -8,7 +9,7 @@ use super::retry::{commit_with_retry, retriable};
 use super::sealed::CommitMark;
 use crate::audit::{Attachment, AuditChain, AuditSink, ChainId, ChainState, ChainStore, ChangeId, PendingChange};
 use crate::crypto::CryptoBackend;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::kms::records::audit_chain::chain_record_id;
 use crate::lock::{Mutex, MutexGuard};
 use crate::store::{CommitError, Revision};
@@ -31,6 +32,12 @@ pub(in crate::kms) struct ChainRecord {
 pub(in crate::kms) struct ChainProgress {
     /// The revision of the record, or `None` if it was deleted.
     revision: Option<Revision>,
+    /// The number of records in the state that was committed last.
+    records: u64,
+    /// The numbers of records in states of later attempts, each of which may have taken effect.
+    attempts: BTreeSet<u64>,
+    /// Set for good once another process has written the state.
+    is_taken: bool,
     ambiguous: Vec<(ChangeId, CommitMark)>,
     /// Changes whose result is known but not in the audit log yet.
     settled: Vec<PendingChange>,
@@ -41,6 +48,23 @@ impl ChainProgress {
         self.revision
     }
 
+    /// Records that a commit of a state is attempted. Returns `false` if an earlier attempt had as
+    /// many records.
+    ///
+    /// # Errors
+    /// - [`Audit`](ErrorKind::Audit) if another process has written the state.
+    pub(in crate::kms) fn attempt(&mut self, state: &ChainState) -> Result<bool> {
+        match self.is_taken {
+            true => Err(taken(state.id())),
+            false => Ok(self.attempts.insert(state.records())),
+        }
+    }
+
+    /// Records that an attempt took no effect.
+    pub(in crate::kms) fn retract(&mut self, state: &ChainState) {
+        self.attempts.remove(&state.records());
+    }
+
     /// Records that a commit of a change may have taken effect.
     pub(in crate::kms) fn add_ambiguous(&mut self, change: ChangeId, mark: CommitMark) {
         self.ambiguous.push((change, mark));
@@ -48,16 +72,27 @@ impl ChainProgress {
 
     /// Records a commit of the record. It was based on the revision that all ambiguous commits
     /// expect, so none of them took effect.
-    pub(in crate::kms) fn advance(&mut self, revision: Revision) {
+    pub(in crate::kms) fn advance(&mut self, revision: Revision, state: &ChainState) {
         self.revision = Some(revision);
+        (self.records, self.attempts) = (state.records(), BTreeSet::new());
         let lost = self.ambiguous.drain(..).map(|(id, _)| PendingChange { id, committed: false });
         self.settled.extend(lost);
     }
 
     /// Reads the record again after another commit replaced it. Marks the ambiguous change that was
     /// committed with it in the chain.
+    ///
+    /// # Errors
+    /// - [`Audit`](ErrorKind::Audit) if another process has written the state. Two processes can
+    ///   continue one chain if the directory of the trail was copied, for example with a virtual
+    ///   machine, and neither sees the lock of the other.
     pub(in crate::kms) fn reload(&mut self, registry: &Registry, chain: &dyn AuditChain, id: ChainId) -> Result<()> {
         let stored: Option<(Revision, ChainState)> = registry.read(&chain_record_id(id))?;
+        let is_own = |state: &ChainState| self.records == state.records() || self.attempts.contains(&state.records());
+        if stored.as_ref().is_some_and(|(_, state)| !is_own(state)) {
+            self.is_taken = true;
+            return Err(taken(id));
+        }
         for (id, mark) in std::mem::take(&mut self.ambiguous) {
             let committed = match &stored {
                 Some((_, state)) => Some(state.pending().iter().any(|change| change.id == id && change.committed)),
@@ -93,18 +128,20 @@ impl ChainRecord {
             let known = registry.sealed().get(&chain_record_id(id))?;
             let expected = match known {
                 // The sink has just added it.
-                Some((revision, known)) if known == body => return Ok(Some(Self::at(id, revision))),
+                Some((revision, known)) if known == body => return Ok(Some(Self::at(&state, revision))),
                 Some((revision, _)) => Some(revision),
                 None => None,
             };
             let committed = retriable(registry.commit(&[Edit::put(chain_record_id(id), &state, expected)?]))?;
-            Ok(committed.map(|revision| Self::at(id, revision)))
+            Ok(committed.map(|revision| Self::at(&state, revision)))
         })
         .map(Some)
     }
 
-    fn at(id: ChainId, revision: Revision) -> Self {
-        Self { id, progress: Mutex::new(ChainProgress { revision: Some(revision), ..ChainProgress::default() }) }
+    fn at(state: &ChainState, revision: Revision) -> Self {
+        let mut progress = ChainProgress::default();
+        progress.advance(revision, state);
+        Self { id: state.id(), progress: Mutex::new(progress) }
     }
 
     pub(in crate::kms) const fn id(&self) -> ChainId {
@@ -126,6 +163,14 @@ impl ChainRecord {
         let left: Vec<_> = settled.into_iter().filter(report).collect();
         self.progress().settled.extend(left);
     }
+}
+
+fn taken(id: ChainId) -> Error {
+    let text = format!(
+        "another process writes the audit chain {id}: the directory of the trail was probably copied; open the Kms \
+         again with an empty directory"
+    );
+    Error::new(ErrorKind::Audit, text)
 }
 
 /// The audit chains of a registry.

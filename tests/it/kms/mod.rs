@@ -15,6 +15,7 @@ mod metrics;
 pub(crate) mod pipeline;
 mod random;
 mod rotation;
+mod several_hosts;
 #[cfg(feature = "tracing")]
 mod spans;
 mod state_table;

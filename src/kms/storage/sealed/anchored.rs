@@ -113,7 +113,10 @@ impl AnchorCheck {
             Some(place) => head.earlier.get(place),
         };
         let Some(tag) = tag else {
-            let text = format!("the store was changed more than {REMEMBERED_HEADS} times without moving the anchor");
+            let text = format!(
+                "the store was changed more than {REMEMBERED_HEADS} times without moving the anchor, which every \
+                 process must use, on every machine"
+            );
             return Err(refused(text));
         };
         if self.digest(identity, last.revision, tag) != last.digest {
