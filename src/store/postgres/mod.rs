@@ -52,6 +52,10 @@ const MAX_CHECK: Duration = Duration::from_secs(60 * 60);
 /// block the calling thread, inside or outside an asynchronous runtime. A thread of the store's own
 /// speaks to the server. Commits of several threads that wait for each other share a transaction.
 ///
+/// Connect to the servers themselves, with all of them in the connection string. A connection pooler
+/// in between must assign a connection of the server to each of the client (in PgBouncer, session
+/// mode), because statements are prepared once per connection.
+///
 /// # Roles
 ///
 /// [`create_schema`](Self::create_schema) creates the tables with a role that may do so, once, for

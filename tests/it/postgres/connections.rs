@@ -219,6 +219,35 @@ fn a_commit_waits_for_the_lock_no_longer_than_its_deadline() -> TestResult {
     Ok(())
 }
 
+/// The server then commits, answers that it has, and warns.
+#[test]
+fn a_commit_that_stopped_waiting_for_its_replica_is_not_acknowledged() -> TestResult {
+    let test = "postgres::connections::a_commit_that_stopped_waiting_for_its_replica_is_not_acknowledged";
+    let Some(server) = postgres::own(test, &[]) else { return Ok(()) };
+    let options = PostgresOptions::new(&server.url(SUPERUSER))?.timeout(Duration::from_secs(20));
+    PostgresStore::create_schema(&options)?;
+    let store = PostgresStore::open(&options)?;
+    increment(&store)?;
+    server.sql(SUPERUSER, "ALTER SYSTEM SET synchronous_standby_names = 'missing'")?;
+    server.reload()?;
+    thread::scope(|scope| -> TestResult {
+        let commit = scope.spawn(|| increment(&store));
+        let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        while server.sql(SUPERUSER, cancel)?.is_empty() {
+            assert!(!commit.is_finished(), "the commit did not wait");
+            thread::sleep(Duration::from_millis(5));
+        }
+        let lost = commit.join().expect("no panic").expect_err("the replica has no such commit");
+        assert!(matches!(lost.downcast_ref(), Some(StoreError::Ambiguous(_))), "{lost}");
+        assert!(lost.to_string().contains("transaction "), "{lost}");
+        Ok(())
+    })?;
+    server.sql(SUPERUSER, "ALTER SYSTEM RESET synchronous_standby_names")?;
+    server.reload()?;
+    assert!(increment(&store)? > Revision(1));
+    Ok(())
+}
+
 #[test]
 fn a_store_can_be_used_inside_an_asynchronous_runtime() -> TestResult {
     let test = "postgres::connections::a_store_can_be_used_inside_an_asynchronous_runtime";
