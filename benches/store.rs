@@ -1,8 +1,9 @@
 //! The file store with a thousand and with a hundred thousand keys. The measured costs must not
 //! depend on the number of keys.
 //!
-//! Run it with `cargo bench --bench store`. Memory is measured too, in a separate process, and
-//! printed first. Rows named `other key` access a different key each time, out of more keys than
+//! Run it with `cargo bench --bench store`. `STRONGROOM_BENCH_KEYS=1000000` adds a store with that
+//! many keys, which needs a kilobyte of memory for each. Memory is measured too, in a separate
+//! process, and printed first, with the size of the file and the bytes that a commit writes. Rows named `other key` access a different key each time, out of more keys than
 //! the KMS caches. Rows named `same key` access a single one. Rows named `revalidate` access many
 //! cached keys. A commit waits for the disk. The rows under `memory` commit to a file in memory, and
 //! so show the cost of everything else.
@@ -10,6 +11,8 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 use std::{env, fs};
 
@@ -20,7 +23,10 @@ use strongroom::identity::AccountId;
 use strongroom::key::KeyId;
 use strongroom::request::{EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::SqliteStore;
+use strongroom::store::{
+    CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, SqliteStore, StoreId,
+    WriteChanges,
+};
 use strongroom::{Kms, KmsLimits};
 use tempfile::TempDir;
 
@@ -35,7 +41,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         return measure_memory(Path::new(&path));
     }
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
-    for (name, keys) in [("1k", 1_000), ("100k", 100_000)] {
+    let more = env::var("STRONGROOM_BENCH_KEYS").ok().map(|keys| keys.parse()).transpose()?;
+    let sizes = [("1k".to_owned(), 1_000), ("100k".to_owned(), 100_000)];
+    for (name, keys) in sizes.into_iter().chain(more.map(|keys: usize| (keys.to_string(), keys))) {
+        let name = name.as_str();
         let (_memory, first, ids) = fill(keys)?;
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("keys.strongroom");
@@ -43,6 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("store of {keys} keys: {} bytes", fs::metadata(&path)?.len());
         let measured = Command::new(env::current_exe()?).env(MEASURED, &path).output()?;
         println!("store/memory/{name}: {}", String::from_utf8(measured.stdout)?);
+        println!("store/written/{name}: {}", measure_commits(&first, &ids)?);
         measure_reading(&mut criterion, name, &path, &ids)?;
         measure_writing(&mut criterion, "", name, &path, &ids)?;
         measure_writing(&mut criterion, "memory/", name, &first, &ids)?;
@@ -107,6 +117,64 @@ fn resident() -> Result<Option<usize>, Box<dyn Error>> {
 fn open_with_few(path: &Path) -> strongroom::Result<Kms> {
     let store = SqliteStore::open(path, &CryptoBackend::default())?;
     Kms::builder().store(store, root()).limits(KmsLimits { cached_keys: FEW, ..KmsLimits::default() }).build()
+}
+
+/// A store that counts its writes.
+#[derive(Debug)]
+struct Written {
+    store: SqliteStore,
+    records: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl KeyStore for Written {
+    fn id(&self) -> StoreId {
+        self.store.id()
+    }
+
+    fn revision(&self) -> strongroom::Result<Revision> {
+        self.store.revision()
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> strongroom::Result<Vec<Option<Record>>> {
+        self.store.get_all(ids)
+    }
+
+    fn scan(&self, scan: &Scan) -> strongroom::Result<Vec<(RecordId, Record)>> {
+        self.store.scan(scan)
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        self.store.commit(expected, &mut |pending| {
+            let changes = changes(pending)?;
+            let index = changes.iter().filter(|change| change.id.kind == RecordKind::Store);
+            self.records.fetch_add(index.clone().count(), Ordering::Relaxed);
+            self.bytes.fetch_add(index.filter_map(|change| Some(change.body.as_ref()?.len())).sum(), Ordering::Relaxed);
+            Ok(changes)
+        })
+    }
+}
+
+/// Changes a hundred keys and describes what a change writes to the index.
+fn measure_commits(path: &Path, ids: &[KeyId]) -> Result<String, Box<dyn Error>> {
+    const CHANGES: usize = 100;
+    let store = SqliteStore::open(path, &CryptoBackend::default())?;
+    let store = Arc::new(Written { store, records: AtomicUsize::new(0), bytes: AtomicUsize::new(0) });
+    let kms = Kms::builder().store(Arc::clone(&store), root()).build()?;
+    kms.update_key_description(ids[0], "first")?; // may migrate
+    for count in [&store.records, &store.bytes] {
+        count.store(0, Ordering::Relaxed);
+    }
+    for (id, number) in ids.iter().cycle().zip(1..=CHANGES) {
+        kms.update_key_description(*id, number.to_string())?;
+    }
+    let [records, bytes] = [&store.records, &store.bytes].map(|count| count.load(Ordering::Relaxed));
+    Ok(format!(
+        "{} bytes of index in {}.{:02} records per change",
+        bytes / CHANGES,
+        records / CHANGES,
+        records % CHANGES
+    ))
 }
 
 fn measure_reading(criterion: &mut Criterion, name: &str, path: &Path, ids: &[KeyId]) -> Result<(), Box<dyn Error>> {

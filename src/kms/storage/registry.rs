@@ -70,7 +70,7 @@ impl Registry {
         capacity: usize,
         metrics: Metrics,
     ) -> Result<Self> {
-        let sealed = Sealed::open(store, root, anchor, backend, metrics)?;
+        let sealed = Sealed::open(store, root, anchor, backend, capacity, metrics)?;
         Ok(Self {
             sealed,
             locality,

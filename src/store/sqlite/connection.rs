@@ -18,7 +18,8 @@ const APPLICATION_ID: i64 = 0x5374_526D;
 
 /// The migrations from an empty file to the format of this release. A file whose `user_version` is
 /// n has the first n applied. Released migrations are never changed; new ones are appended.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE store (
         one INTEGER PRIMARY KEY CHECK (one = 1),
         id BLOB NOT NULL CHECK (length(id) = 16),
@@ -32,7 +33,11 @@ const MIGRATIONS: [&str; 1] = ["
         body BLOB NOT NULL,
         PRIMARY KEY (kind, account, name)
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    // The tables are the same, but the records of the index can have the format 2 of
+    // `kms::storage::sealed::index`. Releases that cannot read it must reject the file.
+    "",
+];
 
 /// The settings that every connection requires, as SQLite reports them.
 const SETTINGS: [(&str, i64, &str); 7] = [

@@ -55,7 +55,7 @@ impl Setup {
         self.keys.iter().try_for_each(|key| self.encrypt(*key))
     }
 
-    /// Encrypts under each key in a thread of its own, all at the same time.
+    /// Encrypts under all keys at the same time, each in a separate thread.
     fn encrypt_in_threads(&self) -> Vec<Result<()>> {
         let barrier = Barrier::new(self.keys.len());
         let encrypt = |key: KeyId| {
@@ -271,7 +271,7 @@ fn a_part_of_the_index_that_is_rolled_back_or_forged_is_noticed() -> TestResult 
         let which = |id: &RecordId| (with_key && is_old_key(id)) || (with_bucket && is_bucket(id));
         let results = attack.encrypt_in(|state| attack.put_back(state, which))?;
         assert_eq!(results[0], Err(ErrorKind::Integrity));
-        // What the head still vouches for is trusted, as it was verified before.
+        // Other data was verified before, and the head still authenticates it.
         assert!(results[1..].iter().filter(|result| result.is_ok()).count() > 0, "{results:?}");
     }
     let results = attack.encrypt_in(|state| state.records.retain(|id, _| !is_bucket(id)))?;

@@ -1,4 +1,4 @@
-//! A store that counts what is read from it.
+//! A store that counts its reads.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ pub(crate) struct Reads {
     pub(crate) records: u64,
     /// The total length of the bodies.
     pub(crate) bytes: u64,
-    /// The number of calls that read the head of the index and nothing else.
+    /// The number of calls that read only the head of the index.
     pub(crate) heads: u64,
 }
 

@@ -17,7 +17,7 @@ mod rotation;
 mod verify;
 mod violations;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -26,8 +26,8 @@ use zeroize::Zeroizing;
 pub(in crate::kms) use self::ambiguous::{CommitMark, ambiguous_commit, is_ambiguous};
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
-use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id};
-use self::index_cache::{IndexCache, KnownBucket, KnownHead, Listing};
+use self::index::{IndexRoot, MAX_DEPTH, MAX_LEAF_ENTRIES, Name, Node, NodePath, RecordVersion, head_record_id};
+use self::index_cache::{IndexCache, KnownHead, KnownNode, Listing};
 use self::index_update::{Indexed, records_to_read};
 use self::measured::commit_measured;
 pub(in crate::kms) use self::record_aad::PlainChange;
@@ -72,10 +72,13 @@ pub(in crate::kms) struct Sealed {
     identity: IdentityKey,
     witness: AnchorCheck,
     index: IndexCache,
+    /// [`MAX_LEAF_ENTRIES`], or fewer in tests of deep trees.
+    max_leaf_entries: usize,
 }
 
 impl Sealed {
-    /// Opens a store, and initializes it if it is new.
+    /// Opens a store, and initializes it if it is new. `cached_records` is the number of records
+    /// whose index entries should fit into memory.
     ///
     /// # Errors
     /// - [`RootKey`](ErrorKind::RootKey) if the root key does not match the store.
@@ -86,6 +89,7 @@ impl Sealed {
         root: RootKey,
         anchor: Option<Arc<dyn Anchor>>,
         backend: &CryptoBackend,
+        cached_records: usize,
         metrics: Metrics,
     ) -> Result<Self> {
         let holder = root.into_holder(backend)?;
@@ -110,7 +114,8 @@ impl Sealed {
             backend: *backend,
             holders: Mutex::new(holders),
             root: ArcSwap::from_pointee(root),
-            index: IndexCache::new(),
+            index: IndexCache::new(cached_records),
+            max_leaf_entries: MAX_LEAF_ENTRIES,
         };
         for id in [root_record_id(), identity_record_id()] {
             sealed.get_sealed(&id)?.ok_or_else(unusable)?;
@@ -171,28 +176,29 @@ impl Sealed {
     /// Reads one record without opening it. Checks that the record matches its index entry, or that
     /// neither of them exists.
     pub(in crate::kms) fn get_sealed(&self, id: &RecordId) -> Result<Option<Record>> {
-        let slot = Slot::of(&self.identity, id);
+        let name = Name::of(&self.identity, id);
         let now = self.store.revision()?;
-        if self.index.bucket(slot.bucket).is_some() {
-            let read: [Option<Record>; 2] =
-                self.store.get_all(&[id.clone(), head_record_id()])?.try_into().map_err(|_| unusable())?;
-            let [record, head] = read;
-            let head = self.open_head(head, now)?;
-            if let Some(known) = self.index.current_bucket(&head.1, slot.bucket) {
-                compare(id, record.as_ref(), known.1.find(&slot.name))?;
-                return Ok(record);
+        // The cached head shows which nodes are not cached. If a later head lists others, all of
+        // them are read in the second round.
+        let mut paths = match self.index.head().map(|head| self.index.find_cached(&head.1, &name)) {
+            Some(Listing::Version(_)) => Vec::new(),
+            Some(Listing::Unknown { depth }) => self.paths_from(&name, depth),
+            None => self.paths_from(&name, 1),
+        };
+        loop {
+            let (record, head, mut nodes) = self.read_with_index(Some(id), paths, now)?;
+            match self.find(&head.1, &name, &mut nodes)? {
+                Listing::Version(listed) => {
+                    compare(id, record.as_ref(), listed)?;
+                    return Ok(record);
+                }
+                // Every round reads all nodes to a greater depth, of which there are few.
+                Listing::Unknown { depth } => {
+                    paths = (1..depth).map(|above| name.path(above)).collect();
+                    paths.append(&mut self.paths_from(&name, depth));
+                }
             }
         }
-        let ids = [id.clone(), bucket_record_id(slot.bucket), head_record_id()];
-        let read: [Option<Record>; 3] = self.store.get_all(&ids)?.try_into().map_err(|_| unusable())?;
-        let [record, bucket, head] = read;
-        let head = self.open_head(head, now)?;
-        let listed = match self.open_bucket(&head.1, slot.bucket, bucket)? {
-            Some(bucket) => bucket.1.find(&slot.name),
-            None => None,
-        };
-        compare(id, record.as_ref(), listed)?;
-        Ok(record)
     }
 
     /// Compares a record that was read at `revision`, or was absent, with the store at revision
@@ -208,7 +214,7 @@ impl Sealed {
             let _span = StepSpan::store_read();
             self.open_head(self.store.get(&head_record_id())?, now)
         })?;
-        let listing = self.index.listed(&head.1, &Slot::of(&self.identity, id));
+        let listing = self.index.find_cached(&head.1, &Name::of(&self.identity, id));
         let is_same = matches!(listing, Listing::Version(version) if version.map(|it| it.revision) == revision);
         Ok(is_same.then_some(head.0.revision))
     }
@@ -217,16 +223,11 @@ impl Sealed {
     /// match the index.
     pub(in crate::kms) fn get_each_sealed(&self, ids: &[RecordId]) -> Result<Vec<Result<Option<Record>>>> {
         let found = self.store.get_all(ids)?;
-        let slots: Vec<Slot> = ids.iter().map(|id| Slot::of(&self.identity, id)).collect();
-        let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
-        let checked = ids.iter().zip(found).zip(slots).map(|((id, record), slot)| {
-            let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
-            match compare(id, record.as_ref(), listed) {
-                Ok(()) => Ok(record),
-                // The index was read later. Only a joint read can distinguish a concurrent change
-                // from a violation.
-                Err(_) => self.get_sealed(id),
-            }
+        let listings = self.find_each(ids.iter())?;
+        let checked = ids.iter().zip(found).zip(listings).map(|((id, record), listing)| {
+            // The index was read later. Only a joint read can distinguish a concurrent change from
+            // a violation.
+            if matches(id, record.as_ref(), listing) { Ok(record) } else { self.get_sealed(id) }
         });
         Ok(checked.collect())
     }
@@ -241,14 +242,11 @@ impl Sealed {
     /// Like [`Sealed::scan`], but returns an error for each record that does not open.
     pub(in crate::kms) fn scan_each(&self, scan: &Scan) -> Result<Vec<(RecordId, Opened)>> {
         let found = self.store.scan(scan)?;
-        let slots: Vec<Slot> = found.iter().map(|(id, _)| Slot::of(&self.identity, id)).collect();
-        let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
+        let listings = self.find_each(found.iter().map(|(id, _)| id))?;
         let mut records = Vec::with_capacity(found.len());
-        for ((id, mut record), slot) in found.into_iter().zip(slots) {
-            let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
-            if compare(&id, Some(&record), listed).is_err() {
-                // The index was read later. Only a joint read can distinguish a concurrent change
-                // from a violation.
+        for ((id, mut record), listing) in found.into_iter().zip(listings) {
+            if !matches(&id, Some(&record), listing) {
+                // The index was read later, as in `get_each_sealed`.
                 match self.get_sealed(&id) {
                     Ok(Some(later)) => record = later,
                     Ok(None) => continue,
@@ -325,7 +323,8 @@ impl Sealed {
         let mut all = vec![Expectation { id: root_record_id(), revision: Some(root) }];
         all.extend_from_slice(expected);
         // The record of the root key changes only alone.
-        let prefetch = records_to_read(&self.identity, if expected.is_empty() { &all } else { expected });
+        let changed = if expected.is_empty() { &all } else { expected };
+        let prefetch = records_to_read(&self.index, &self.identity, changed, self.max_leaf_entries);
         let mut updated = None;
         let committed = commit_measured(&self.metrics, &*self.store, &all, &prefetch, &mut |pending| {
             let mut changes = changes(pending.revision())?;
@@ -339,7 +338,8 @@ impl Sealed {
             // too far behind by now.
             self.witness.follow(&self.identity, mark, &opened)?;
             let head = opened.succeeded_by(mark.tag);
-            let index = Indexed { id: self.id(), identity: &self.identity, versions };
+            let max_leaf_entries = self.max_leaf_entries;
+            let index = Indexed { id: self.id(), identity: &self.identity, versions, max_leaf_entries };
             let mut index = index.update(pending, head, &all, &changes)?;
             changes.append(&mut index.written);
             updated = Some(index);
@@ -350,7 +350,7 @@ impl Sealed {
             (committed, _) => committed?,
         };
         if let Some(index) = updated {
-            index.buckets.iter().for_each(|(number, bucket)| self.index.put_bucket(*number, bucket));
+            index.nodes.iter().for_each(|(path, node)| self.index.put_node(path, node));
             self.index.put_head(&index.head);
             self.witness.advance(&self.identity, index.head.0)?;
         }
@@ -408,60 +408,91 @@ impl Sealed {
         Ok(head)
     }
 
-    /// Opens the bucket from a record that was read together with the head. Returns `None` if the
-    /// bucket is empty.
-    fn open_bucket(&self, head: &IndexRoot, bucket: u8, record: Option<Record>) -> Result<Option<Arc<KnownBucket>>> {
-        let id = bucket_record_id(bucket);
-        let listed = head.buckets.get(&bucket).copied();
-        compare(&id, record.as_ref(), listed)?;
-        let (Some(record), Some(mark)) = (record, listed) else { return Ok(None) };
-        if let Some(known) = self.index.current_bucket(head, bucket) {
-            return Ok(Some(known));
-        }
-        let opened = Arc::new((mark, Bucket::decode(self.open_record(&id, &record)?.expose_secret())?));
-        self.index.put_bucket(bucket, &opened);
-        Ok(Some(opened))
+    /// Opens a node from a record that was read together with its parent, which lists `version`.
+    fn open_node(&self, path: &NodePath, version: RecordVersion, record: Option<&Record>) -> Result<Node> {
+        let id = path.record_id();
+        compare(&id, record, Some(version))?;
+        Node::decode(self.open_record(&id, record.ok_or_else(unusable)?)?.expose_secret())
     }
 
-    /// Returns the nonempty ones of the given buckets. A cached bucket is not read again if the
-    /// head still authenticates it.
-    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<KnownBucket>>> {
-        let now = self.store.revision()?;
-        let head = self.open_head(self.store.get(&head_record_id())?, now)?;
-        let (mut index, mut others) = (BTreeMap::new(), Vec::new());
-        for bucket in buckets {
-            match self.index.current_bucket(&head.1, bucket) {
-                Some(known) => _ = index.insert(bucket, known),
-                None => others.push(bucket),
+    /// Finds the version of a record that a head lists, in cached nodes and in those that were read
+    /// together with the head.
+    fn find(&self, head: &IndexRoot, name: &Name, nodes: &mut ReadNodes) -> Result<Listing> {
+        self.index.find(head, name, &mut |path, version| {
+            if let Some(known) = nodes.opened.get(path).filter(|known| known.0 == version) {
+                return Ok(Some(Arc::clone(known)));
             }
-        }
-        if !others.is_empty() {
-            index.extend(self.open_index(others.into_iter())?);
-        }
-        Ok(index)
+            let Some(record) = nodes.read.get(path) else { return Ok(None) };
+            let known = Arc::new((version, self.open_node(path, version, record.as_ref())?));
+            self.index.put_node(path, &known);
+            nodes.opened.insert(path.clone(), Arc::clone(&known));
+            Ok(Some(known))
+        })
     }
 
-    /// Returns the nonempty ones of the given buckets, all read from one snapshot of the store.
-    fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<KnownBucket>>> {
-        let mut wanted: Vec<u8> = buckets.collect();
-        wanted.sort_unstable();
-        wanted.dedup();
+    /// Finds the versions of several records. Nodes that are cached and that a current head still
+    /// authenticates are not read again.
+    fn find_each<'a>(&self, ids: impl Iterator<Item = &'a RecordId>) -> Result<Vec<Listing>> {
+        let names: Vec<Name> = ids.map(|id| Name::of(&self.identity, id)).collect();
         let now = self.store.revision()?;
-        let mut ids = vec![head_record_id()];
-        ids.extend(wanted.iter().map(|bucket| bucket_record_id(*bucket)));
-        let mut read = self.store.get_all(&ids)?.into_iter();
-        let head = self.open_head(read.next().flatten(), now)?;
-        let mut opened = BTreeMap::new();
-        for (bucket, record) in wanted.into_iter().zip(read) {
-            opened.extend(self.open_bucket(&head.1, bucket, record)?.map(|entries| (bucket, entries)));
+        let (_, mut head, mut nodes) = self.read_with_index(None, Vec::new(), now)?;
+        let mut rounds = 0..MAX_DEPTH;
+        loop {
+            let listings = names.iter().map(|name| self.find(&head.1, name, &mut nodes));
+            let listings = listings.collect::<Result<Vec<_>>>()?;
+            let unknown = names.iter().zip(&listings).filter_map(|(name, listing)| match listing {
+                Listing::Unknown { depth } => Some(self.paths_from(name, *depth)),
+                Listing::Version(_) => None,
+            });
+            let unknown: BTreeSet<NodePath> = unknown.flatten().collect();
+            // With many concurrent commits, the last few names can stay unknown.
+            if unknown.is_empty() || rounds.next().is_none() {
+                return Ok(listings);
+            }
+            let (_, later, read) = self.read_with_index(None, unknown.into_iter().collect(), now)?;
+            (head, nodes.read) = (later, read.read);
         }
-        Ok(opened)
+    }
+
+    /// Reads a record, the head and nodes from one snapshot of the store.
+    fn read_with_index(
+        &self,
+        id: Option<&RecordId>,
+        paths: Vec<NodePath>,
+        now: Revision,
+    ) -> Result<(Option<Record>, Arc<KnownHead>, ReadNodes)> {
+        let mut ids = vec![head_record_id()];
+        ids.extend(paths.iter().map(NodePath::record_id));
+        ids.extend(id.cloned());
+        let mut read = self.store.get_all(&ids)?;
+        let record = id.and_then(|_| read.pop().flatten());
+        let mut read = read.into_iter();
+        let head = self.open_head(read.next().flatten(), now)?;
+        Ok((record, head, ReadNodes { read: paths.into_iter().zip(read).collect(), opened: HashMap::new() }))
+    }
+
+    /// Returns the nodes of a name from a depth on that should be read together.
+    fn paths_from(&self, name: &Name, depth: usize) -> Vec<NodePath> {
+        (depth..=depth.max(self.index.likely_depth())).map(|depth| name.path(depth)).collect()
     }
 
     fn holders(&self) -> MutexGuard<'_, Vec<Arc<dyn RootKeyHolder>>> {
         // Holders are only ever added, so the list is always consistent.
         self.holders.lock()
     }
+}
+
+/// Nodes of the index.
+struct ReadNodes {
+    /// Those that were read together with the current head.
+    read: HashMap<NodePath, Option<Record>>,
+    /// Those that were verified with this head or an earlier one.
+    opened: HashMap<NodePath, Arc<KnownNode>>,
+}
+
+/// Returns `true` if a record matches its index entry.
+fn matches(id: &RecordId, record: Option<&Record>, listing: Listing) -> bool {
+    matches!(listing, Listing::Version(listed) if compare(id, record, listed).is_ok())
 }
 
 /// The records that are needed to open the store, read from one snapshot.
@@ -482,7 +513,12 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
     let root = Root::draw(store.id(), holder, backend)?;
     let mut secret = Zeroizing::new([0; IDENTITY_LENGTH]);
     backend.random().fill(secret.as_mut_slice())?;
-    let index = Indexed { id: store.id(), identity: &IdentityKey::new(backend, &secret), versions: &root.versions };
+    let index = Indexed {
+        id: store.id(),
+        identity: &IdentityKey::new(backend, &secret),
+        versions: &root.versions,
+        max_leaf_entries: MAX_LEAF_ENTRIES,
+    };
     let expected = [root_record_id(), identity_record_id()].map(|id| Expectation { id, revision: None });
     let created = store.commit(&expected, &mut |pending| {
         let revision = pending.revision();
@@ -504,3 +540,6 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
         Err(CommitError::Failed(error)) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::index::{Slot, is_part_of_index};
+use super::index::{Name, is_part_of_index};
 use super::record_aad::{record_aad, root_record_id};
 use super::violations::unusable;
 use super::{Root, Sealed};
@@ -147,7 +147,7 @@ impl Sealed {
         self.each_page(|page| {
             for (id, record) in page {
                 is_current &= *id == root_record_id() || root.versions.is_current(&record.body);
-                seen.insert(Slot::of(&self.identity, id).name);
+                seen.insert(Name::of(&self.identity, id));
             }
         })?;
         match self.missing(&seen, start)?.into_iter().next() {
