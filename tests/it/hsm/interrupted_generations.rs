@@ -268,9 +268,9 @@ fn several_root_keys_of_one_name_are_distinguished_by_their_labels() -> Result<(
         "{error}"
     );
     // A third label is listed too. A label that all have distinguishes nothing.
-    for member in 0..2 {
+    for (member, name) in MEMBERS.into_iter().enumerate() {
         let (path, value) = (world.0[member].bare_path(), [7; 32]);
-        Bare::create_labelled_key(&path, MEMBERS[member], b"root", "of an operator", &value, &Bare::CIPHER);
+        Bare::create_labelled_key(&path, name, b"root", "of an operator", &value, &Bare::CIPHER);
         world.put(member, b"restored twice", &[7; 32], &Bare::CIPHER);
         world.put(member, b"restored twice", &[7; 32], &Bare::CIPHER);
     }

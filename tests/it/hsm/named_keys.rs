@@ -538,8 +538,8 @@ fn a_member_that_fails_is_not_said_to_have_another_replication_key() -> Result<(
         return Ok(());
     };
     let value = SecretBytes::copy_from_slice(&[0x5A; 32]);
-    for (member, name) in world.0.iter().zip(MEMBERS) {
-        member.shim().rule(Function::UnwrapKey, 0, u64::MAX, Action::Return(DEVICE_REMOVED));
+    for (hsm, name) in world.0.iter().zip(MEMBERS) {
+        hsm.shim().rule(Function::UnwrapKey, 0, u64::MAX, Action::Return(DEVICE_REMOVED));
         let error = cluster.install_replication_key(&value).expect_err("the member does not respond");
         assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
         assert!(error.to_string().contains(name) && !error.to_string().contains("another"), "{error}");
