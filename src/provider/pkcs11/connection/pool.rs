@@ -167,6 +167,7 @@ impl Drop for Lent<'_> {
 #[cfg(test)]
 mod tests {
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
 
@@ -190,8 +191,11 @@ mod tests {
                 thread::yield_now();
             }
             assert_eq!(state(&pool), (2, 1));
+            let returned = Instant::now();
             drop(one);
-            waiting.join().expect("no thread panicked")
+            let lent = waiting.join().expect("no thread panicked");
+            assert!(returned.elapsed() < LONG / 2, "it was not told: {:?}", returned.elapsed());
+            lent
         })?;
         assert_eq!(state(&pool), (1, 0));
         two.give_back();
