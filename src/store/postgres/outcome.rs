@@ -35,8 +35,16 @@ pub(super) struct Attempt {
     pub(super) timeline: u32,
     /// The revision that it gave the store.
     pub(super) revision: Revision,
-    /// The changed records, with the revision and body that it gave them.
-    pub(super) changed: BTreeMap<RecordId, (Revision, Option<Arc<[u8]>>)>,
+    /// The changed records.
+    pub(super) changed: BTreeMap<RecordId, Changed>,
+}
+
+/// The last change of a transaction to a record.
+#[derive(Clone)]
+pub(super) struct Changed {
+    pub(super) revision: Revision,
+    /// Absent if the record was deleted.
+    pub(super) body: Option<Arc<[u8]>>,
 }
 
 /// The outcome of a transaction.
@@ -149,7 +157,7 @@ async fn compare(link: &Link, attempt: &Attempt) -> Result<Verdict, StoreError> 
 }
 
 /// Compares one record. The store has reached the revision of the transaction.
-fn verdict((revision, body): &(Revision, Option<Arc<[u8]>>), found: Option<&Record>) -> Verdict {
+fn verdict(Changed { revision, body }: &Changed, found: Option<&Record>) -> Verdict {
     match found {
         // Revisions never go back, so the record was not written or deleted.
         Some(record) if record.revision < *revision => Verdict::NotCommitted,
@@ -169,8 +177,8 @@ mod tests {
     #[test]
     fn records_show_whether_a_transaction_took_effect() {
         let record = |revision, body: &[u8]| Record { revision: Revision(revision), body: body.into() };
-        let written = (Revision(7), Some(Arc::from(&b"new"[..])));
-        let deleted = (Revision(7), None);
+        let written = Changed { revision: Revision(7), body: Some(Arc::from(&b"new"[..])) };
+        let deleted = Changed { revision: Revision(7), body: None };
         let of = |written, found: Option<Record>| verdict(written, found.as_ref());
         assert_eq!(of(&written, Some(record(7, b"new"))), Verdict::Committed);
         assert_eq!(of(&written, Some(record(7, b"of another commit"))), Verdict::NotCommitted);

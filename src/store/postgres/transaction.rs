@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::failure::{cause, is_answer, reason, text};
 use super::join::Pipeline;
 use super::options::Settings;
-use super::outcome::Attempt;
+use super::outcome::{Attempt, Changed};
 use super::pool::{Loan, Pool};
 use super::rows::{self, Head, Names};
 use super::schema::check_format;
@@ -32,14 +32,6 @@ pub(super) struct Transaction {
     commits: u64,
     /// The changes of these commits.
     changed: BTreeMap<RecordId, Changed>,
-}
-
-/// The last change to a record.
-#[derive(Clone)]
-struct Changed {
-    revision: Revision,
-    /// Absent if the record was deleted.
-    body: Option<Arc<[u8]>>,
 }
 
 /// The records that a transaction reads together with taking the lock.
@@ -150,7 +142,7 @@ impl Transaction {
             number: self.number,
             timeline: self.loan.timeline(),
             revision: Revision(self.last.0 + self.commits),
-            changed: self.changed.iter().map(|(id, last)| (id.clone(), (last.revision, last.body.clone()))).collect(),
+            changed: self.changed.clone(),
         }
     }
 
