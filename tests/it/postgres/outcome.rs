@@ -56,7 +56,7 @@ const COMMITTING: &str = "wait_event = 'SyncRep' AND query = 'COMMIT'";
 
 fn without_replicas(server: &Server) -> TestResult {
     server.configure(&[("synchronous_standby_names", "")])?;
-    Ok(server.reload()?)
+    server.reload()
 }
 
 /// The server waits for a replica that is down until it is told not to.
