@@ -35,13 +35,12 @@ pub(super) struct Attempt {
     pub(super) timeline: u32,
     /// The revision that it gave the store.
     pub(super) revision: Revision,
-    /// The changed records.
-    pub(super) changed: BTreeMap<RecordId, Changed>,
+    pub(super) changed: BTreeMap<RecordId, Written>,
 }
 
-/// The last change of a transaction to a record.
+/// What a transaction wrote in place of a record.
 #[derive(Clone)]
-pub(super) struct Changed {
+pub(super) struct Written {
     pub(super) revision: Revision,
     /// Absent if the record was deleted.
     pub(super) body: Option<Arc<[u8]>>,
@@ -157,7 +156,7 @@ async fn compare(link: &Link, attempt: &Attempt) -> Result<Verdict, StoreError> 
 }
 
 /// Compares one record. The store has reached the revision of the transaction.
-fn verdict(Changed { revision, body }: &Changed, found: Option<&Record>) -> Verdict {
+fn verdict(Written { revision, body }: &Written, found: Option<&Record>) -> Verdict {
     match found {
         // Revisions never go back, so the record was not written or deleted.
         Some(record) if record.revision < *revision => Verdict::NotCommitted,
@@ -177,8 +176,8 @@ mod tests {
     #[test]
     fn records_show_whether_a_transaction_took_effect() {
         let record = |revision, body: &[u8]| Record { revision: Revision(revision), body: body.into() };
-        let written = Changed { revision: Revision(7), body: Some(Arc::from(&b"new"[..])) };
-        let deleted = Changed { revision: Revision(7), body: None };
+        let written = Written { revision: Revision(7), body: Some(Arc::from(&b"new"[..])) };
+        let deleted = Written { revision: Revision(7), body: None };
         let of = |written, found: Option<Record>| verdict(written, found.as_ref());
         assert_eq!(of(&written, Some(record(7, b"new"))), Verdict::Committed);
         assert_eq!(of(&written, Some(record(7, b"of another commit"))), Verdict::NotCommitted);

@@ -10,7 +10,7 @@ use tokio_postgres::types::ToSql;
 use super::failure::{cause, is_answer, reason, text};
 use super::join::Pipeline;
 use super::options::Settings;
-use super::outcome::{Attempt, Changed};
+use super::outcome::{Attempt, Written};
 use super::pool::{Loan, Pool};
 use super::rows::{self, Head, Names};
 use super::schema::check_format;
@@ -32,6 +32,13 @@ pub(super) struct Transaction {
     commits: u64,
     /// The changes of these commits.
     changed: BTreeMap<RecordId, Changed>,
+}
+
+/// The last change to a record.
+struct Changed {
+    revision: Revision,
+    /// Absent if the record was deleted.
+    body: Option<Arc<[u8]>>,
 }
 
 /// The records that a transaction reads together with taking the lock.
@@ -142,7 +149,13 @@ impl Transaction {
             number: self.number,
             timeline: self.loan.timeline(),
             revision: Revision(self.last.0 + self.commits),
-            changed: self.changed.clone(),
+            changed: self
+                .changed
+                .iter()
+                .map(|(id, Changed { revision, body })| {
+                    (id.clone(), Written { revision: *revision, body: body.clone() })
+                })
+                .collect(),
         }
     }
 

@@ -1,5 +1,5 @@
-//! Commits that the store does not confirm: neither the caller nor the trail is told a result
-//! before the store shows it.
+//! Commits that the store does not confirm: neither the error nor the trail states a result before
+//! the store shows it.
 
 use std::fs;
 use std::path::Path;

@@ -8,7 +8,7 @@ use strongroom::store::{
 };
 use strongroom::{Error, Result};
 
-/// What becomes of a commit whose answer is lost.
+/// The effect of a commit whose answer is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     /// It took effect.
@@ -84,7 +84,7 @@ impl AmbiguousStore {
         if self.state().is_unreachable { Err(unreachable()) } else { Ok(&*self.store) }
     }
 
-    /// Returns the changes of a commit that takes no effect.
+    /// Returns the changes of a commit without committing them.
     fn prepare(
         &self,
         expected: &[Expectation],
