@@ -171,6 +171,35 @@ fn stores_of_every_release_are_read() -> TestResult {
     Ok(())
 }
 
+/// Opening migrates the file. All of those that open it at the same time can use it.
+#[test]
+fn stores_of_every_release_can_be_opened_by_many_at_once() -> TestResult {
+    const OPENERS: usize = 8;
+    for release in releases()? {
+        let home = tempfile::tempdir()?;
+        let path = home.path().join(NAME);
+        fs::copy(release.join(NAME), &path)?;
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        let barrier = std::sync::Barrier::new(OPENERS);
+        let open_and_change = || {
+            barrier.wait();
+            let kms = open(&path, Arc::new(ManualClock::new(WRITTEN)))?;
+            kms.create_key(Default::default())
+        };
+        let keys: Vec<_> = std::thread::scope(|scope| {
+            let openers = [(); OPENERS].map(|()| scope.spawn(open_and_change));
+            openers.into_iter().map(|opener| opener.join().expect("no thread panicked")).collect()
+        });
+        let kms = open(&path, Arc::new(ManualClock::new(WRITTEN)))?;
+        for key in keys {
+            kms.describe_key(key?.key_id())?;
+        }
+        assert!(kms.verify_store(|_| {})?.is_intact(), "{}", release.display());
+    }
+    Ok(())
+}
+
 #[test]
 fn exports_of_every_release_are_read() -> TestResult {
     for release in releases()? {
