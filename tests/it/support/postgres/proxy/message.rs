@@ -29,18 +29,6 @@ pub(crate) struct Message {
     pub(crate) text: String,
 }
 
-impl Message {
-    /// Returns `true` if the message makes the server commit.
-    pub(crate) fn requests_commit(&self) -> bool {
-        self.direction == Direction::ToServer && matches!(self.tag, 'Q' | 'E') && self.text.starts_with("COMMIT")
-    }
-
-    /// Returns `true` if the message acknowledges a commit.
-    pub(crate) fn acknowledges_commit(&self) -> bool {
-        self.direction == Direction::ToClient && self.tag == 'C' && self.text == "COMMIT"
-    }
-}
-
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arrow = if self.direction == Direction::ToServer { "->" } else { "<-" };

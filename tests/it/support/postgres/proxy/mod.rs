@@ -152,11 +152,6 @@ impl Proxy {
         url.replace(&target.to_string(), &self.address.to_string())
     }
 
-    /// Leads new connections to another port, as when an address moves to another server.
-    pub(crate) fn lead_to(&self, port: u16) {
-        self.network.state().target = (Ipv4Addr::LOCALHOST, port).into();
-    }
-
     /// Delays every message from now on, in both directions.
     pub(crate) fn delay(&self, delay: Duration) {
         self.network.state().delay = delay;
@@ -176,10 +171,6 @@ impl Proxy {
     /// Returns the number of faults that have hit their message.
     pub(crate) fn hits(&self) -> usize {
         self.network.state().hits
-    }
-
-    pub(crate) fn admit(&self, admission: Admission) {
-        self.network.state().admission = admission;
     }
 
     /// Closes all connections. Both ends notice.
