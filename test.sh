@@ -25,7 +25,7 @@ OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil and PostgreSQL (Deb
 root or sudo).
 Then compiles and tests three sets of features: about ten minutes on two idle cores.
 TEXT
-[ -z "$long" ] || echo "The long versions afterwards take about half an hour."
+[ -z "$long" ] || echo "The long versions afterwards take about an hour."
 
 ensure_rust
 ensure_compilers
@@ -57,13 +57,15 @@ else
 fi
 
 # The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
-# disk faults, damage to every byte, and every return value of a token at every call.
+# disk faults, damage to every byte, thousands of kills of a database server and every fault of its
+# network, and every return value of a token at every call.
 if [ -n "$long" ]; then
     long_test() { timed env "$@"; }
     it=(cargo test --all-features --test it -- --nocapture)
     long_test STRONGROOM_STREAM_BYTES=4400000000 cargo test --all-features --test memory -- --nocapture
     long_test STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 "${it[@]}" crash:: bit_rot::
     long_test STRONGROOM_TRAIL_KILLS=200 "${it[@]}" trail_kills::
+    long_test STRONGROOM_SERVER_KILLS=2000 STRONGROOM_MESSAGE_FAULTS=all STRONGROOM_HISTORIES=500 "${it[@]}" postgres::
     long_test STRONGROOM_GRANTS=50000 cargo test --all-features --lib grants_as_its_quota
     long_test STRONGROOM_HSM_FAULTS=all "${it[@]}" pkcs11::faults:: hsm::kills:: hsm::named_keys:: hsm::interrupted_generations:: cut_off
 fi

@@ -7,6 +7,7 @@ mod contract;
 mod forks;
 mod freshness;
 mod groups;
+mod histories;
 mod kills;
 mod message_faults;
 mod network;
