@@ -15,6 +15,7 @@ use strongroom::store::RecordKind;
 use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
 use crate::access::management_types::AllowAll;
+use crate::support::any_store;
 use crate::support::kms::kind;
 use crate::support::operations::{operations, operations_of_other_keys};
 use crate::support::tampering_store::TamperingStore;
@@ -28,7 +29,7 @@ fn other() -> Result<AccountId> {
 
 #[test]
 fn each_account_sees_its_own_keys_and_aliases() -> Result<()> {
-    let ours = Kms::in_memory()?;
+    let ours = any_store::kms()?;
     let theirs = ours.as_principal(Principal::root(other()?))?;
     for kms in [&ours, &theirs] {
         let key = kms.create_key(CreateKeyRequest::default())?;
@@ -43,7 +44,7 @@ fn each_account_sees_its_own_keys_and_aliases() -> Result<()> {
 
 #[test]
 fn another_accounts_key_is_reached_by_arn_only_and_by_the_operations_that_allow_it() -> Result<()> {
-    let ours = Kms::builder().policy(AllowAll).build()?;
+    let ours = any_store::builder().policy(AllowAll).build()?;
     let theirs = ours.as_principal(Principal::root(other()?))?;
     let key = ours.create_key(CreateKeyRequest::default())?;
     ours.create_alias("alias/kept", key.key_id())?;
@@ -138,7 +139,7 @@ fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_
 #[test]
 fn the_trail_of_a_stranger_has_the_key_that_it_named_whether_it_exists_or_not() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     let there = kms.create_key(CreateKeyRequest::default())?.arn().clone();
     let absent = KeyArn::new(kms.locality().clone(), there.account(), KeyId::from_random_bytes([9; 16]));
     kms.create_alias("alias/a", &there)?;
@@ -223,7 +224,7 @@ fn normal(seen: &[Seen], named: &impl ToString, blob_key: KeyId) -> Vec<String> 
 
 #[test]
 fn a_blob_of_another_accounts_key_and_one_of_no_key_are_refused_alike() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let theirs = kms.as_principal(Principal::root(other()?))?;
     let key = kms.create_key(CreateKeyRequest::default())?;
     let blob = kms.encrypt(EncryptRequest::new(key.arn(), b"x"))?.ciphertext_blob;
@@ -237,17 +238,17 @@ fn a_blob_of_another_accounts_key_and_one_of_no_key_are_refused_alike() -> Resul
 
 #[test]
 fn nobody_but_services_acts_in_the_account_of_services() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     assert_eq!(kind(kms.as_principal(Principal::root(AccountId::SERVICES))), ErrorKind::AccessDenied);
     assert_eq!(kind(kms.as_principal(Principal::user(AccountId::SERVICES, "eve")?)), ErrorKind::AccessDenied);
-    assert_eq!(kind(Kms::builder().account(AccountId::SERVICES).build()), ErrorKind::Validation);
+    assert_eq!(kind(any_store::builder().account(AccountId::SERVICES).build()), ErrorKind::Validation);
     assert_eq!(kind(kms.as_service("unheard-of")), ErrorKind::Validation);
     Ok(())
 }
 
 #[test]
 fn no_handle_but_the_authority_makes_others_and_a_service_needs_its_callers_own() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
     let s3 = kms.as_service("s3")?;
     for narrowed in [&alice, &s3, &s3.on_behalf_of(&alice)?] {
@@ -259,7 +260,7 @@ fn no_handle_but_the_authority_makes_others_and_a_service_needs_its_callers_own(
     assert_eq!(kind(kms.on_behalf_of(&alice)), ErrorKind::AccessDenied, "nor is the authority");
     assert_eq!(kind(s3.on_behalf_of(&s3)), ErrorKind::AccessDenied);
     assert_eq!(kind(s3.on_behalf_of(&s3.on_behalf_of(&alice)?)), ErrorKind::AccessDenied);
-    assert_eq!(kind(s3.on_behalf_of(&Kms::in_memory()?)), ErrorKind::AccessDenied, "of another KMS");
+    assert_eq!(kind(s3.on_behalf_of(&any_store::kms()?)), ErrorKind::AccessDenied, "of another KMS");
     // Acting for the authority means acting for the root of its account, without the authority's
     // privileges.
     assert_eq!(kind(s3.on_behalf_of(&kms)?.run_maintenance()), ErrorKind::AccessDenied);
@@ -268,7 +269,7 @@ fn no_handle_but_the_authority_makes_others_and_a_service_needs_its_callers_own(
 
 #[test]
 fn a_service_can_do_in_its_own_account_what_its_keys_need_and_nothing_else() -> Result<()> {
-    let s3 = Kms::in_memory()?.as_service("s3")?;
+    let s3 = any_store::kms()?.as_service("s3")?;
     let key = s3.create_key(CreateKeyRequest::default())?;
     assert_eq!(key.spec().class(), SpecClass::Symmetric);
     assert_eq!(kind(s3.create_alias("alias/own", key.key_id())), ErrorKind::UnsupportedOperation);

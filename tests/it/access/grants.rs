@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome, Tee};
-use strongroom::crypto::CryptoBackend;
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{DeletionWindow, KeyId, KeySpec, KeyUsage, Operation};
 use strongroom::policy::{GrantConstraints, GrantId, GrantTerms};
@@ -15,9 +14,10 @@ use strongroom::request::{
     GrantToken, KeyRequest, PageRequest, PutKeyPolicyRequest,
 };
 use strongroom::seal::RootKey;
-use strongroom::store::{MemoryStore, RecordId, RecordKind};
+use strongroom::store::{RecordId, RecordKind};
 use strongroom::{EncryptionContext, ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
+use crate::support::any_store;
 use crate::support::kms::{kind, with_key};
 use crate::support::policies::{key_policy, user};
 use crate::support::tampering_store::TamperingStore;
@@ -238,7 +238,7 @@ fn grants_are_listed_in_pages_and_by_grantee() -> Result<()> {
 
 #[test]
 fn retirable_grants_are_listed_over_all_keys_and_accounts() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let other = Principal::root(AccountId::parse("111122223333")?);
     let keeper = user("keeper")?;
     for account in [&kms, &kms.as_principal(other.clone())?] {
@@ -355,7 +355,7 @@ fn a_grant_that_has_ended_leaves_nothing_behind() -> Result<()> {
 
 #[test]
 fn the_root_of_the_account_that_made_a_grant_may_retire_it() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let theirs = AccountId::parse("111122223333")?;
     let may_grant =
         r#"{"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "kms:CreateGrant", "Resource": "*"}"#;
@@ -377,12 +377,12 @@ fn the_root_of_the_account_that_made_a_grant_may_retire_it() -> Result<()> {
 
 #[test]
 fn describing_a_key_and_its_public_key_take_tokens() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
     let key = kms.create_key(request)?.key_id();
     let terms = GrantTerms::new(user("alice")?, [Operation::DescribeKey, Operation::GetPublicKey])?;
     let token = kms.create_grant(CreateGrantRequest::new(key, terms.clone()))?.grant_token;
-    let foreign = Kms::in_memory()?;
+    let foreign = any_store::kms()?;
     let other = foreign.create_key(CreateKeyRequest::default())?.key_id();
     let foreign_terms = GrantTerms::new(user("alice")?, [Operation::DescribeKey])?;
     let foreign = foreign.create_grant(CreateGrantRequest::new(other, foreign_terms))?.grant_token;
@@ -414,7 +414,7 @@ fn tokens_are_fresh_and_authenticated_and_ten_at_most() -> Result<()> {
         altered.replace_range(place..=place, digit);
         assert_eq!(with(&[GrantToken::parse(&altered)?]), ErrorKind::InvalidGrantToken, "{place}");
     }
-    let foreign = Kms::in_memory()?;
+    let foreign = any_store::kms()?;
     let other = foreign.create_key(CreateKeyRequest::default())?.key_id();
     let foreign = foreign.create_grant(CreateGrantRequest::new(other, terms))?.grant_token;
     assert_eq!(with(std::slice::from_ref(&foreign)), ErrorKind::InvalidGrantToken, "of another store");
@@ -429,7 +429,7 @@ fn tokens_are_fresh_and_authenticated_and_ten_at_most() -> Result<()> {
 #[test]
 fn the_quota_of_grants_is_kept_and_given_back() -> Result<()> {
     let limits = KmsLimits { grants_per_key: 2, ..KmsLimits::default() };
-    let kms = Kms::builder().limits(limits).build()?;
+    let kms = any_store::builder().limits(limits).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let first = grant(&kms, key, &user("a")?, &[Operation::Encrypt])?;
     grant(&kms, key, &user("b")?, &[Operation::Encrypt])?;
@@ -443,7 +443,7 @@ fn the_quota_of_grants_is_kept_and_given_back() -> Result<()> {
 #[test]
 fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
-    let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?;
+    let kms = any_store::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?;
     let (dying, staying) =
         (kms.create_key(CreateKeyRequest::default())?.key_id(), kms.create_key(CreateKeyRequest::default())?.key_id());
     let keeper = user("keeper")?;
@@ -493,7 +493,7 @@ impl AuditSink for Meddler {
 
 #[test]
 fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() -> Result<()> {
-    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let store = any_store::new()?;
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let (meddler, trail) = (Arc::new(Meddler::default()), Arc::new(MemoryTrail::default()));
     let open = |clock: Arc<ManualClock>| {
@@ -536,7 +536,7 @@ fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() 
 
 #[test]
 fn a_grantee_of_another_account_uses_the_key_by_its_arn() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(CreateKeyRequest::default())?;
     let eve = Principal::user(AccountId::parse("111122223333")?, "eve")?;
     let as_eve = kms.as_principal(eve.clone())?;
@@ -554,7 +554,7 @@ fn a_grantee_of_another_account_uses_the_key_by_its_arn() -> Result<()> {
 #[test]
 fn the_trail_names_the_grant_that_allowed_a_call() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let made =
         kms.create_grant(CreateGrantRequest::new(key, GrantTerms::new(user("alice")?, [Operation::Encrypt])?))?;

@@ -18,12 +18,13 @@ use strongroom::request::{
 };
 use strongroom::{EncryptionContext, ErrorKind, Kms, Result, Timestamp};
 
+use crate::support::any_store;
 use crate::support::kms::kind;
 use crate::support::policies::{identity_policy, key_policy, user};
 
 #[test]
 fn a_user_without_any_policy_can_do_nothing() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = kms.as_principal(user("alice")?)?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     assert_eq!(kind(alice.create_key(CreateKeyRequest::default())), ErrorKind::AccessDenied);
@@ -37,7 +38,7 @@ fn a_user_without_any_policy_can_do_nothing() -> Result<()> {
 /// in the request.
 #[test]
 fn a_key_with_tags_is_made_by_whoever_may_tag_keys() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = kms.as_principal(user("alice")?)?;
     let tagged = |team: &str| alice.create_key(CreateKeyRequest::default().tag("team", team));
     let may_tag = |statement: &str| {
@@ -74,7 +75,7 @@ fn a_key_with_tags_is_made_by_whoever_may_tag_keys() -> Result<()> {
 
 #[test]
 fn an_identity_policy_decides_what_has_no_key_and_every_key_that_is_left_to_the_account() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = kms.as_principal(user("alice")?)?;
     kms.put_identity_policy(&user("alice")?, "makes-keys", &identity_policy("Allow", "kms:CreateKey"))?;
     let key = alice.create_key(CreateKeyRequest::default())?.key_id();
@@ -95,7 +96,7 @@ fn an_identity_policy_decides_what_has_no_key_and_every_key_that_is_left_to_the_
 
 #[test]
 fn of_a_principal_without_policies_nothing_is_left_in_the_store() -> Result<()> {
-    let (kms, alice) = (Kms::in_memory()?, user("alice")?);
+    let (kms, alice) = (any_store::kms()?, user("alice")?);
     let records = || kms.verify_store(|_| {}).map(|report| report.records());
     kms.put_identity_policy(&alice, "a", &identity_policy("Allow", "kms:*"))?;
     let one = records()?;
@@ -109,7 +110,7 @@ fn of_a_principal_without_policies_nothing_is_left_in_the_store() -> Result<()> 
 
 #[test]
 fn an_identity_policy_says_nothing_where_the_key_policy_does_not_leave_it_to_the_account() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
         "Principal": {"AWS": "arn:aws:iam::000000000000:user/keeper"}, "Action": "kms:*", "Resource": "*"}}"#;
     kms.put_identity_policy(&user("keeper")?, "all", &identity_policy("Allow", "kms:CreateKey"))?;
@@ -125,7 +126,7 @@ fn an_identity_policy_says_nothing_where_the_key_policy_does_not_leave_it_to_the
 
 #[test]
 fn an_explicit_deny_ends_it_wherever_it_stands() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let (alice, denied) = (kms.as_principal(user("alice")?)?, identity_policy("Deny", "kms:Encrypt"));
     kms.put_identity_policy(&user("alice")?, "all", &identity_policy("Allow", "kms:*"))?;
@@ -142,7 +143,7 @@ fn an_explicit_deny_ends_it_wherever_it_stands() -> Result<()> {
 
 #[test]
 fn identity_policies_are_managed_by_the_authority_and_the_root_of_the_account() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let other = AccountId::parse("111122223333")?;
     let (root, stranger) = (Principal::root(other), Principal::user(other, "eve")?);
     let policy = identity_policy("Allow", "kms:ListKeys");
@@ -175,7 +176,7 @@ fn identity_policies_are_managed_by_the_authority_and_the_root_of_the_account() 
 #[test]
 fn every_call_about_identity_policies_is_on_the_trail() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     let alice = user("alice")?;
     kms.put_identity_policy(&alice, "a", &identity_policy("Allow", "kms:*"))?;
     kms.get_identity_policy(&alice, "a")?;
@@ -195,7 +196,7 @@ fn every_call_about_identity_policies_is_on_the_trail() -> Result<()> {
 
 #[test]
 fn a_policy_that_locks_its_caller_out_is_refused_unless_the_caller_insists() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let lockout = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
         "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"}, "Action": "kms:*", "Resource": "*"}}"#;
@@ -213,7 +214,7 @@ fn a_policy_that_locks_its_caller_out_is_refused_unless_the_caller_insists() -> 
 
 #[test]
 fn a_policy_is_given_back_as_it_was_put_and_listed_as_default() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let policy = key_policy(&[]);
     let key = kms.create_key(CreateKeyRequest::default().policy(&policy))?.key_id();
     assert_eq!(kms.get_key_policy(key)?, policy);
@@ -225,7 +226,7 @@ fn a_policy_is_given_back_as_it_was_put_and_listed_as_default() -> Result<()> {
 
 #[test]
 fn another_account_needs_the_key_policy_and_a_policy_of_its_own() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let other = AccountId::parse("111122223333")?;
     let to_account = r#"{"Effect": "Allow", "Principal": {"AWS": "111122223333"},
         "Action": ["kms:Encrypt", "kms:DescribeKey"], "Resource": "*"}"#;
@@ -243,7 +244,7 @@ fn another_account_needs_the_key_policy_and_a_policy_of_its_own() -> Result<()> 
 
 #[test]
 fn an_alias_takes_a_permission_on_itself_and_one_on_each_key() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = user("alice")?;
     let as_alice = kms.as_principal(alice.clone())?;
     let on = |resource: &str| {
@@ -280,7 +281,7 @@ fn under(
         r#"{{"Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::000000000000:user/alice"}}, "Action": "kms:*",
         "Resource": "*", "Condition": {condition}}}"#
     );
-    let kms = Kms::in_memory().expect("memory");
+    let kms = any_store::kms().expect("memory");
     let request = CreateKeyRequest::default().spec(spec).usage(usage).origin(origin).policy(key_policy(&[&statement]));
     let key = kms.create_key(request).expect("a key").key_id();
     let decrypts = key_policy(&[
@@ -515,7 +516,7 @@ fn numbers_lists_and_truth_values_of_a_request_are_told() {
 
 #[test]
 fn a_call_through_a_service_tells_which_and_for_whom() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let statement = r#"{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:GenerateDataKey", "Resource": "*",
         "Condition": {"StringEquals": {"kms:ViaService": "s3.local.amazonaws.com", "kms:CallerAccount": "000000000000"}}}"#;
     let key = kms.create_key(CreateKeyRequest::default().policy(key_policy(&[statement])))?;
@@ -531,7 +532,7 @@ fn a_call_through_a_service_tells_which_and_for_whom() -> Result<()> {
 
 #[test]
 fn any_principal_of_the_account_uses_the_service_managed_key_through_its_service() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = kms.as_principal(user("alice")?)?;
     let through = kms.as_service("s3")?.on_behalf_of(&alice)?;
     let made = through.generate_data_key(GenerateDataKeyRequest::new("alias/aws/s3"))?;
@@ -544,7 +545,7 @@ fn any_principal_of_the_account_uses_the_service_managed_key_through_its_service
 #[test]
 fn why_a_call_was_refused_is_on_the_trail_and_not_in_the_error() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     let deny = r#"{"Sid": "NobodyHere", "Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*"}"#;
     let key = kms.create_key(CreateKeyRequest::default().policy(key_policy(&[deny])))?.key_id();
     trail.clear();
@@ -568,7 +569,7 @@ impl Policy for GeneratedKeysOnly {
 
 #[test]
 fn a_bypass_of_the_lockout_check_is_told() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let policy = r#"{"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "kms:PutKeyPolicy", "Resource": "*"},
@@ -599,7 +600,7 @@ impl Policy for GrantsAlone {
 
 #[test]
 fn a_policy_of_ones_own_finds_the_grants_of_who_asks() -> Result<()> {
-    let kms = Kms::builder().policy(GrantsAlone).build()?;
+    let kms = any_store::builder().policy(GrantsAlone).build()?;
     let [granted, other] = [(); 2].map(|()| kms.create_key(CreateKeyRequest::default()).expect("a key").arn().clone());
     let terms = GrantTerms::new(user("alice")?, [Operation::DescribeKey])?;
     kms.create_grant(CreateGrantRequest::new(&granted, terms))?;
@@ -615,7 +616,7 @@ fn a_policy_of_ones_own_finds_the_grants_of_who_asks() -> Result<()> {
 fn a_key_of_known_material_needs_the_authority_the_builder_and_a_policy_for_imported_keys() -> Result<()> {
     let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
     let known = |kms: &Kms| kms.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]]);
-    let kms = Kms::builder().allow_insecure_test_keys().build()?;
+    let kms = any_store::builder().allow_insecure_test_keys().build()?;
     let alice = user("alice")?;
     let generated_only = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*",
         "Resource": "*", "Condition": {"StringEqualsIfExists": {"kms:KeyOrigin": "AWS_KMS"}}}}"#;
@@ -630,17 +631,17 @@ fn a_key_of_known_material_needs_the_authority_the_builder_and_a_policy_for_impo
     assert_eq!(kind(known(&kms.as_service("s3")?)), ErrorKind::AccessDenied);
     assert_eq!(kind(known(&kms.as_principal(Principal::root(AccountId::default()))?)), ErrorKind::AccessDenied);
 
-    let careful = Kms::builder().allow_insecure_test_keys().policy(GeneratedKeysOnly).build()?;
+    let careful = any_store::builder().allow_insecure_test_keys().policy(GeneratedKeysOnly).build()?;
     careful.create_key(CreateKeyRequest::default())?;
     assert_eq!(kind(known(&careful)), ErrorKind::AccessDenied);
-    assert_eq!(kind(known(&Kms::in_memory()?)), ErrorKind::UnsupportedOperation);
+    assert_eq!(kind(known(&any_store::kms()?)), ErrorKind::UnsupportedOperation);
     known(&kms).map(drop)
 }
 
 #[test]
 fn a_bare_statement_is_told_to_stand_in_a_policy() -> Result<()> {
     let statement = r#""Effect": "Allow", "Action": "kms:*", "Resource": "*""#;
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     for bare in [format!("{{{statement}}}"), format!(r#"{{"Version": "2012-10-17", {statement}}}"#)] {
         let refused = kms.put_identity_policy(&user("alice")?, "bare", &bare).expect_err("no policy");
         assert_eq!(refused.kind(), ErrorKind::MalformedPolicyDocument);

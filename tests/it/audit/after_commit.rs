@@ -12,6 +12,7 @@ use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, Gene
 use strongroom::seal::RootKey;
 use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
+use crate::support::any_store;
 use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::TamperingStore;
@@ -153,14 +154,14 @@ fn what_was_counted_is_added_once_whether_the_anchor_moves_or_not() -> Result<()
 fn a_change_whose_outcome_the_trail_does_not_take_is_told_as_made() -> Result<()> {
     let backend = CryptoBackend::default();
     let rsa = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
-    let elsewhere = Kms::in_memory()?;
+    let elsewhere = any_store::kms()?;
     let (one, two) = (elsewhere.create_key(Default::default())?, elsewhere.create_key(Default::default())?);
     let recipient = ExportRecipient::rsa(&rsa.public_key_der())?;
     let export = elsewhere.export_all_keys(&recipient)?;
 
     let trail = Arc::new(Forgetful::default());
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let kms = Kms::builder()
+    let kms = any_store::builder()
         .audit(Arc::clone(&trail))
         .clock(Arc::clone(&clock))
         .clock_tolerance(std::time::Duration::MAX)

@@ -5,14 +5,14 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use strongroom::audit::{Action, MemoryTrail, Outcome};
-use strongroom::crypto::CryptoBackend;
 use strongroom::identity::AccountId;
 use strongroom::key::{DeletionWindow, KeyManager, KeySpec, KeyState, KeyUsage, Operation, Origin};
 use strongroom::request::{CreateKeyRequest, PageRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore, RecordKind};
+use strongroom::store::{KeyStore, RecordKind};
 use strongroom::{Error, ErrorKind, Kms, KmsLimits, Result};
 
+use crate::support::any_store;
 use crate::support::custom_key_stores::setup;
 use crate::support::hooked_store::HookedStore;
 use crate::support::kms::{kind, with_clock};
@@ -34,7 +34,7 @@ fn has(kms: &Kms, keys: usize, aliases: &[&str]) -> Result<()> {
 
 #[test]
 fn a_key_and_its_alias_are_one_commit_and_one_event() -> Result<()> {
-    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let store = any_store::new()?;
     let trail = Arc::new(MemoryTrail::default());
     let kms = Kms::builder().store(Arc::clone(&store), RootKey::generate()).audit(Arc::clone(&trail)).build()?;
     let before = store.revision()?;
@@ -64,7 +64,7 @@ fn a_key_and_its_alias_are_one_commit_and_one_event() -> Result<()> {
 
 #[test]
 fn no_key_is_created_if_its_alias_is_refused() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(aliased("alias/taken"))?.key_id();
     let signing = |name| aliased(name).spec(KeySpec::Rsa2048).usage(KeyUsage::SignVerify);
     for name in ["alias/taken", "alias/aws/s3", "taken", "alias/", "alias/no spaces", ""] {
@@ -74,7 +74,7 @@ fn no_key_is_created_if_its_alias_is_refused() -> Result<()> {
     }
     has(&kms, 1, &["alias/taken"])?;
 
-    let none = Kms::builder().limits(KmsLimits { aliases_per_key: 0, ..KmsLimits::default() }).build()?;
+    let none = any_store::builder().limits(KmsLimits { aliases_per_key: 0, ..KmsLimits::default() }).build()?;
     assert_eq!(kind(none.create_key(aliased("alias/one"))), ErrorKind::LimitExceeded);
     has(&none, 0, &[])?;
 
@@ -86,7 +86,7 @@ fn no_key_is_created_if_its_alias_is_refused() -> Result<()> {
 
 #[test]
 fn an_alias_of_a_new_key_needs_the_permissions_of_a_separate_call() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let alice = kms.as_principal(user("alice")?)?;
     let allow = |action: &str, resource: &str| {
         format!(r#"{{"Effect": "Allow", "Action": "{action}", "Resource": "{resource}"}}"#)
@@ -121,7 +121,7 @@ fn an_alias_of_a_new_key_needs_the_permissions_of_a_separate_call() -> Result<()
 
 #[test]
 fn a_commit_that_fails_leaves_neither_key_nor_alias() -> Result<()> {
-    let hooked = HookedStore::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
+    let hooked = HookedStore::new(any_store::new()?);
     let kms = Kms::builder().store(Arc::clone(&hooked), RootKey::generate()).build()?;
     hooked.before_commit(RecordKind::Alias, || Err(Error::new(ErrorKind::Store, "the disk is full")));
     assert_eq!(kind(kms.create_key(aliased("alias/reports"))), ErrorKind::Store);
@@ -165,7 +165,7 @@ fn the_loser_of_a_race_for_a_name_leaves_nothing_behind_in_an_hsm() -> Result<()
 
 #[test]
 fn an_existing_key_is_returned_and_must_be_like_the_requested_one() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.get_or_create_key("alias/a", CreateKeyRequest::default().description("first").tag("a", "1"))?;
     let again = kms.get_or_create_key("alias/a", CreateKeyRequest::default().description("second"))?;
     assert_eq!(again, key, "the description of the request is for a new key");
@@ -192,7 +192,7 @@ fn an_existing_key_is_returned_and_must_be_like_the_requested_one() -> Result<()
 #[test]
 fn only_the_operation_that_is_performed_needs_a_permission_and_is_recorded() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     let alice = kms.as_principal(user("alice")?)?;
     let recorded = || trail.events().last().map(|event| (event.action, event.outcome.clone()));
     assert_eq!(kind(alice.get_or_create_key("alias/a", CreateKeyRequest::default())), ErrorKind::AccessDenied);
@@ -228,7 +228,7 @@ fn the_name_of_a_key_past_its_waiting_period_is_free_after_maintenance() -> Resu
 
 #[test]
 fn threads_that_race_for_a_key_get_the_same_one() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let keys = race_for_keys(std::slice::from_ref(&kms))?;
     assert!(keys.iter().all(|keys| keys.len() == 1), "{keys:?}");
     has(&kms, NAMES.len(), &NAMES)

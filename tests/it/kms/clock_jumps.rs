@@ -5,27 +5,25 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use strongroom::audit::{Action, AuditEvent, MemoryTrail, Outcome};
-use strongroom::crypto::CryptoBackend;
 use strongroom::key::{DeletionWindow, KeyId, KeyState, RotationPeriod};
 use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
+use strongroom::store::KeyStore;
 use strongroom::{Clock, ErrorKind, Kms, ManualClock, Result, Timestamp};
+
+use crate::support::any_store;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
 const START: Timestamp = Timestamp::from_unix_millis(1_700_000_000_000);
 
 struct World {
-    store: Arc<MemoryStore>,
+    store: Arc<dyn KeyStore>,
     clock: Arc<ManualClock>,
 }
 
 impl World {
     fn new() -> Result<Self> {
-        Ok(Self {
-            store: Arc::new(MemoryStore::new(&CryptoBackend::default())?),
-            clock: ManualClock::new(START).into(),
-        })
+        Ok(Self { store: any_store::new()?, clock: ManualClock::new(START).into() })
     }
 
     /// A process over the store; several have the same clock.
@@ -128,7 +126,7 @@ fn a_new_process_every_week_deletes_in_every_second_sweep_or_with_a_longer_toler
         let deleted = deleted.into_iter().collect::<Result<Vec<_>>>()?;
         assert_eq!(deleted.iter().map(|count| usize::from(*count > 0)).collect::<Vec<_>>(), expected);
     }
-    let builder = Kms::builder().clock_tolerance(Duration::from_secs(3_599));
+    let builder = any_store::builder().clock_tolerance(Duration::from_secs(3_599));
     assert_eq!(builder.build().expect_err("too short").kind(), ErrorKind::Validation);
     Ok(())
 }
@@ -167,7 +165,7 @@ impl Clock for Drifting {
 fn a_process_that_was_idle_deletes_at_once_and_a_second_jump_confirms_nothing() -> TestResult {
     let (zero, hour) = (Timestamp::from_unix_millis(0), Duration::from_secs(3_600));
     let clock = Arc::new(Drifting { wall: ManualClock::new(START), monotonic: ManualClock::new(zero) });
-    let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    let kms = any_store::builder().clock(Arc::clone(&clock)).build()?;
     let doom = || kms.schedule_key_deletion(kms.create_key(Default::default())?.key_id(), DeletionWindow::MIN);
     doom()?;
     clock.wall.advance_days(8);

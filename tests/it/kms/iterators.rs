@@ -7,8 +7,9 @@ use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{CustomKeyStoreId, Operation, Tag};
 use strongroom::policy::GrantTerms;
 use strongroom::request::{CreateGrantRequest, CreateKeyRequest, GrantFilter, IncludeKeyMaterial, Page, PageRequest};
-use strongroom::{ErrorKind, Kms, Result};
+use strongroom::{ErrorKind, Result};
 
+use crate::support::any_store;
 use crate::support::custom_key_stores::{request, setup};
 use crate::support::policies::user;
 
@@ -25,7 +26,7 @@ fn all_pages<T>(list: impl Fn(PageRequest) -> Result<Page<T>>) -> Result<Vec<T>>
 
 #[test]
 fn each_iterator_returns_the_entries_of_its_list() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(Default::default())?.key_id();
     for number in 0..110 {
         kms.create_key(CreateKeyRequest::default().alias(format!("alias/{number:03}")))?;
@@ -81,7 +82,7 @@ fn custom_key_stores_are_iterated() -> Result<()> {
 #[test]
 fn pages_are_fetched_as_calls_when_they_are_needed_and_an_error_is_the_last_item() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     for _ in 0..101 {
         kms.create_key(Default::default())?;
     }

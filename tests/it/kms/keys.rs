@@ -7,12 +7,13 @@ use strongroom::key::{DeletionWindow, KeyId, KeySpec, KeyState, KeyUsage, Origin
 use strongroom::request::{CreateKeyRequest, EncryptRequest, PageRequest};
 use strongroom::{ErrorKind, Kms, KmsLimits, Result, Timestamp};
 
+use crate::support::any_store;
 use crate::support::kms::{kind, with_clock, with_key};
 
 #[test]
 fn a_new_key_is_what_was_asked_for() -> Result<()> {
     let account = AccountId::parse("123456789012")?;
-    let kms = Kms::builder().account(account).locality(Locality::new("aws", "eu-central-1")?).build()?;
+    let kms = any_store::builder().account(account).locality(Locality::new("aws", "eu-central-1")?).build()?;
     let key = kms.create_key(CreateKeyRequest::default().description("d").tag("a", "1"))?;
     assert_eq!(key.arn().to_string(), format!("arn:aws:kms:eu-central-1:123456789012:key/{}", key.key_id()));
     assert_eq!((key.state(), key.is_enabled(), key.account()), (KeyState::Enabled, true, account));
@@ -26,7 +27,7 @@ fn a_new_key_is_what_was_asked_for() -> Result<()> {
 
 #[test]
 fn a_key_that_is_not_there_is_named_by_its_arn() -> Result<()> {
-    let kms = Kms::builder().locality(Locality::new("aws", "eu-central-1")?).build()?;
+    let kms = any_store::builder().locality(Locality::new("aws", "eu-central-1")?).build()?;
     let id = KeyId::from_random_bytes([9; 16]);
     let refused = kms.describe_key(id).expect_err("the key does not exist");
     assert_eq!(refused.kind(), ErrorKind::NotFound);
@@ -37,7 +38,7 @@ fn a_key_that_is_not_there_is_named_by_its_arn() -> Result<()> {
 
 #[test]
 fn an_alias_stays_with_keys_of_one_kind() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let make = |spec, usage| -> Result<KeyId> {
         Ok(kms.create_key(CreateKeyRequest::default().spec(spec).usage(usage))?.key_id())
     };
@@ -83,7 +84,7 @@ fn no_alias_is_lost_behind_those_of_keys_that_are_gone() -> Result<()> {
 
 #[test]
 fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let request = CreateKeyRequest::default;
     let refused = [
         (request().usage(KeyUsage::SignVerify), ErrorKind::Validation),
@@ -105,7 +106,7 @@ fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
 
 #[test]
 fn pages_cover_every_key_once() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let made: BTreeSet<KeyId> =
         (0..25).map(|_| Ok(kms.create_key(CreateKeyRequest::default())?.key_id())).collect::<Result<_>>()?;
     for limit in [1, 2, 7, 24, 25, 26, 1000] {
@@ -264,7 +265,7 @@ fn an_alias_is_unique_moves_and_goes() -> Result<()> {
 #[test]
 fn alias_names_and_quotas_are_checked() -> Result<()> {
     let limits = KmsLimits { aliases_per_key: 2, ..KmsLimits::default() };
-    let kms = Kms::builder().limits(limits).build()?;
+    let kms = any_store::builder().limits(limits).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     assert_eq!(kind(kms.create_alias("reports", key)), ErrorKind::Validation);
     assert_eq!(kind(kms.create_alias("alias/aws/s3", key)), ErrorKind::NotAuthorized);

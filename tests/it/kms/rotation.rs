@@ -6,6 +6,7 @@ use strongroom::key::{DeletionWindow, KeyId, KeyMaterialState, OnDemandRotationL
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial, PageRequest};
 use strongroom::{ErrorKind, Kms, KmsLimits, Result};
 
+use crate::support::any_store;
 use crate::support::kms::{kind, with_clock, with_key};
 
 fn versions(kms: &Kms, key: KeyId) -> Result<usize> {
@@ -130,7 +131,7 @@ fn on_demand_rotation_yields_to_an_automatic_one_that_is_near() -> Result<()> {
 #[test]
 fn the_limit_of_on_demand_rotations_is_a_setting_and_spares_automatic_ones() -> Result<()> {
     let limits = KmsLimits { on_demand_rotations: OnDemandRotationLimit::new(0), ..KmsLimits::default() };
-    let kms = Kms::builder().limits(limits).build()?;
+    let kms = any_store::builder().limits(limits).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     assert_eq!(kind(kms.rotate_key_on_demand(key)), ErrorKind::LimitExceeded);
     assert!(kms.enable_key_rotation(key, RotationPeriod::default()).is_ok());
@@ -157,7 +158,7 @@ fn rotations_are_listed_with_their_states_in_pages() -> Result<()> {
 
 #[test]
 fn the_versions_of_a_test_key_are_the_first_one_and_rotations_on_demand() -> Result<()> {
-    let kms = Kms::builder().allow_insecure_test_keys().build()?;
+    let kms = any_store::builder().allow_insecure_test_keys().build()?;
     let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
     kms.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[1; 32], &[2; 32], &[3; 32]])?;
     let rotations = kms.list_key_rotations(id, IncludeKeyMaterial::RotationsOnly, PageRequest::default())?.entries;

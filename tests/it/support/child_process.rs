@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::process::{self, Command, Output};
 
 use tempfile::TempDir;
 
@@ -39,6 +39,11 @@ pub(crate) fn is_alone(name: &str) -> std::io::Result<bool> {
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && text.contains("1 passed"), "{name} failed in a process of its own:\n{text}");
     Ok(false)
+}
+
+/// Runs all tests whose names contain one of the words, in a process of their own.
+pub(crate) fn run_tests(words: &[&str], variable: (&str, &str)) -> std::io::Result<Output> {
+    Command::new(this_program()?).args(words).env(variable.0, variable.1).output()
 }
 
 /// Returns the path of this program. On Linux, the path remains valid when a build replaces the

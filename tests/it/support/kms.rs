@@ -6,15 +6,17 @@ use strongroom::key::KeyId;
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
+use crate::support::any_store;
+
 /// Returns a KMS with a manual clock.
 pub(crate) fn with_clock() -> Result<(Kms, Arc<ManualClock>)> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    Ok((Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?, clock))
+    Ok((any_store::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?, clock))
 }
 
 /// Returns a KMS with one key.
 pub(crate) fn with_key() -> Result<(Kms, KeyId)> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key_id = kms.create_key(CreateKeyRequest::default())?.key_id();
     Ok((kms, key_id))
 }

@@ -1,6 +1,7 @@
 //! Helpers that several tests share.
 
 pub(crate) mod ambiguous_store;
+pub(crate) mod any_store;
 pub(crate) mod blobs;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod child_process;
