@@ -3,8 +3,8 @@
 //! Every commit writes a new head, whose revision and tag no other commit can have. The head of a
 //! later state therefore shows which commit wrote that revision.
 
-use super::Sealed;
-use super::index::{RecordVersion, head_record_id};
+use super::index::RecordVersion;
+use super::index_cache::KnownHead;
 use crate::error::Error;
 use crate::store::{CommitError, Revision, StoreError};
 
@@ -26,6 +26,18 @@ impl CommitMark {
     pub(in crate::kms) const fn revision(self) -> Revision {
         self.0.revision
     }
+
+    /// Returns `true` if the commit is part of the history of a state with this head, `false` if it
+    /// is not and cannot be anymore, and `None` if the head does not show it.
+    pub(super) fn is_in(self, (head, index): &KnownHead) -> Option<bool> {
+        // Before that revision, the commit may still be in progress.
+        let behind = head.revision.0.checked_sub(self.revision().0)?;
+        let tag = match behind.checked_sub(1) {
+            None => &head.tag,
+            Some(place) => index.earlier.get(usize::try_from(place).ok()?)?,
+        };
+        Some(*tag == self.0.tag)
+    }
 }
 
 /// Returns the commit that may have taken effect despite the error, if there is one.
@@ -39,38 +51,26 @@ pub(in crate::kms) fn is_ambiguous(error: &Error) -> bool {
     ambiguous_commit(error).is_some()
 }
 
-impl Sealed {
-    /// Returns the result of a commit that failed with `error` after all its records were sealed,
-    /// of which `head` is one.
-    pub(super) fn settle(&self, head: RecordVersion, error: Error) -> Result<Revision, CommitError> {
-        match error.downcast_ref() {
-            // The file that this process has open may not be the one that remains.
-            Some(StoreError::Unconfirmed(_)) => {}
-            Some(StoreError::Ambiguous(_)) => match self.took_effect(CommitMark(head)) {
-                Some(true) => return Ok(head.revision),
-                Some(false) => {
-                    let lost = "the connection was lost during a commit, which did not take effect";
-                    return Err(Error::from(StoreError::Unreachable(lost.into())).into());
-                }
-                None => {}
-            },
-            _ => return Err(error.into()),
-        }
-        let text = error.to_string();
-        Err(Error::new(error.kind(), text).with_source(Ambiguous { head, error }).into())
+/// Returns the result of a commit that failed with `error` after all its records were sealed, of
+/// which `head` is one. `took_effect` finds out what the store shows of it.
+pub(super) fn settle(
+    head: RecordVersion,
+    error: Error,
+    took_effect: impl FnOnce(CommitMark) -> Option<bool>,
+) -> Result<Revision, CommitError> {
+    match error.downcast_ref() {
+        // The file that this process has open may not be the one that remains.
+        Some(StoreError::Unconfirmed(_)) => {}
+        Some(StoreError::Ambiguous(_)) => match took_effect(CommitMark(head)) {
+            Some(true) => return Ok(head.revision),
+            Some(false) => {
+                let lost = "the connection was lost during a commit, which did not take effect";
+                return Err(Error::from(StoreError::Unreachable(lost.into())).into());
+            }
+            None => {}
+        },
+        _ => return Err(error.into()),
     }
-
-    /// Returns `true` if the commit took effect, `false` if it did not and cannot anymore, and
-    /// `None` if the current state of the store does not show it.
-    pub(in crate::kms) fn took_effect(&self, CommitMark(wanted): CommitMark) -> Option<bool> {
-        let record = self.store.get(&head_record_id()).ok()?;
-        let (head, index) = &*self.open_head(record, Revision::default()).ok()?;
-        // Before that revision, the commit may still be in progress.
-        let behind = head.revision.0.checked_sub(wanted.revision.0)?;
-        let tag = match behind.checked_sub(1) {
-            None => &head.tag,
-            Some(place) => index.earlier.get(usize::try_from(place).ok()?)?,
-        };
-        Some(*tag == wanted.tag)
-    }
+    let text = error.to_string();
+    Err(Error::new(error.kind(), text).with_source(Ambiguous { head, error }).into())
 }

@@ -23,6 +23,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use zeroize::Zeroizing;
 
+use self::ambiguous::settle;
 pub(in crate::kms) use self::ambiguous::{CommitMark, ambiguous_commit, is_ambiguous};
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
@@ -346,7 +347,9 @@ impl Sealed {
             Ok(changes)
         });
         let revision = match (committed, &updated) {
-            (Err(CommitError::Failed(error)), Some(index)) => self.settle(index.head.0, error)?,
+            (Err(CommitError::Failed(error)), Some(index)) => {
+                settle(index.head.0, error, |mark| self.took_effect(mark))?
+            }
             (committed, _) => committed?,
         };
         if let Some(index) = updated {
@@ -355,6 +358,13 @@ impl Sealed {
             self.witness.advance(&self.identity, index.head.0)?;
         }
         Ok(revision)
+    }
+
+    /// Returns `true` if the commit took effect, `false` if it did not and cannot anymore, and
+    /// `None` if the current state of the store does not show it.
+    pub(in crate::kms) fn took_effect(&self, commit: CommitMark) -> Option<bool> {
+        let record = self.store.get(&head_record_id()).ok()?;
+        commit.is_in(&*self.open_head(record, Revision::default()).ok()?)
     }
 
     /// Ends the use of the store.
