@@ -28,6 +28,7 @@
 //! | you want to | page |
 //! |---|---|
 //! | keep keys in a file, back it up, restore it, move the root key | [`persistence`] |
+//! | share keys between machines, in a PostgreSQL database | `sharing` (with the feature `postgres`) |
 //! | run it in production: durability, maintenance, alerts, incidents | [`operating`] |
 //! | record and verify every call | [`audit`] |
 //! | limit the resources that it uses | [`limits`] |
@@ -90,6 +91,10 @@ pub mod custom_parts {}
 // Run it
 #[doc = include_str!("persistence.md")]
 pub mod persistence {}
+
+#[cfg(feature = "postgres")]
+#[doc = include_str!("sharing.md")]
+pub mod sharing {}
 
 #[doc = include_str!("operating.md")]
 pub mod operating {}
