@@ -354,7 +354,8 @@ fn a_node_that_is_removed_or_added_is_noticed() -> TestResult {
         assert!(is_violation(open(&store, FEW).and_then(|sealed| verify(&sealed))), "{path:?}");
         store.change(|to| *to = state.clone());
         // A node that no other lists, in a place where a later commit could create one.
-        let added = path.child(3).child(3);
+        let mut free = (0..index::FAN_OUT).map(|step| path.child(3).child(step));
+        let added = free.find(|added| !state.records.contains_key(&added.record_id())).ok_or("a place")?;
         store.change(|to| _ = to.records.insert(added.record_id(), state.records[&path.record_id()].clone()));
         assert_eq!(verify(&sealed)?.1.len(), 1, "{path:?}");
         store.change(|to| *to = state.clone());
@@ -363,7 +364,11 @@ fn a_node_that_is_removed_or_added_is_noticed() -> TestResult {
 
     // A split does not overwrite such a node.
     let sealed = open(&store, usize::MAX)?;
-    let free = (0..u32::MAX).find(|number| body(&sealed, *number).is_ok_and(|body| body.is_none())).ok_or("a name")?;
+    let is_free = |number: &u32| {
+        let top = Name::of(&sealed.identity, &id(*number)).path(1);
+        state.records.contains_key(&top.record_id()) && body(&sealed, *number).is_ok_and(|body| body.is_none())
+    };
+    let free = (0..u32::MAX).find(is_free).ok_or("a name")?;
     let name = Name::of(&sealed.identity, &id(free));
     let leaf = (1..=8).map(|depth| name.path(depth)).take_while(|path| state.records.contains_key(&path.record_id()));
     let leaf = leaf.last().ok_or("a leaf")?;
