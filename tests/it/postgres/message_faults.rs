@@ -213,6 +213,11 @@ fn reads_are_right_or_fail_at_every_message() -> TestResult {
     let (count, record) = world.state("before")?;
     step(&world.direct, &world.counter, (count, record.revision)).map_err(Error::from)?;
     let (revision, record) = (world.direct.revision()?, world.direct.get(&world.counter)?);
+    let begun = Instant::now();
+    while store.revision()? != revision {
+        assert!(begun.elapsed() < BOUND, "the store observes no change");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     let scan = Scan { kind: RecordKind::Key, account: None, after: None, limit: 10 };
     let all = world.direct.scan(&scan)?;
     with_every_fault(&world.proxy, &[Direction::ToServer, Direction::ToClient], 2, |what| {
