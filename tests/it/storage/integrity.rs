@@ -1,7 +1,6 @@
 //! Attacks by a party with write access to the store but without the root key, and their detection.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use strongroom::crypto::CryptoBackend;
@@ -11,11 +10,12 @@ use strongroom::policy::GrantTerms;
 use strongroom::request::{CreateGrantRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{
-    Anchor, AnchorPoint, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record, RecordId,
-    RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
+    Anchor, AnchorPoint, FileAnchor, MemoryAnchor, MemoryStore, Record, RecordId, RecordKind, Revision, StoreAnchor,
+    StoreId,
 };
 use strongroom::{Error, ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
+use crate::support::counting_store::CountingStore;
 use crate::support::policies::identity_policy;
 use crate::support::tampering_store::{State, TamperingStore};
 
@@ -647,45 +647,9 @@ proptest! {
     }
 }
 
-/// Counts the records that are read.
-#[derive(Debug)]
-struct Counting(MemoryStore, AtomicUsize);
-
-impl KeyStore for Counting {
-    fn id(&self) -> StoreId {
-        self.0.id()
-    }
-
-    fn revision(&self) -> Result<Revision> {
-        self.0.revision()
-    }
-
-    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        self.1.fetch_add(ids.len(), Ordering::SeqCst);
-        self.0.get_all(ids)
-    }
-
-    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
-        self.0.scan(scan).inspect(|found| _ = self.1.fetch_add(found.len(), Ordering::SeqCst))
-    }
-
-    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        self.0.commit(expected, changes)
-    }
-
-    fn commit_prefetching(
-        &self,
-        expected: &[Expectation],
-        prefetch: &[RecordId],
-        changes: &mut WriteChanges<'_>,
-    ) -> Result<Revision, CommitError> {
-        self.0.commit_prefetching(expected, prefetch, changes)
-    }
-}
-
 #[test]
 fn opening_a_store_reads_the_same_whatever_the_number_of_keys() -> Result<()> {
-    let store = Arc::new(Counting(MemoryStore::new(&CryptoBackend::default())?, AtomicUsize::new(0)));
+    let store = CountingStore::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
     let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
     drop(open()?);
     let mut counts = Vec::new();
@@ -695,9 +659,9 @@ fn opening_a_store_reads_the_same_whatever_the_number_of_keys() -> Result<()> {
             kms.create_key(Default::default())?;
         }
         drop(kms);
-        store.1.store(0, Ordering::SeqCst);
+        store.take_reads();
         let kms = open()?;
-        counts.push(store.1.load(Ordering::SeqCst));
+        counts.push(store.take_reads().records);
         drop(kms);
     }
     assert_eq!(counts[0], counts[1], "records read");

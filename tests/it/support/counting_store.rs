@@ -114,6 +114,15 @@ impl KeyStore for CountingStore {
         self.store.commit(expected, changes)
     }
 
+    fn commit_prefetching(
+        &self,
+        expected: &[Expectation],
+        prefetch: &[RecordId],
+        changes: &mut WriteChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        self.store.commit_prefetching(expected, prefetch, changes)
+    }
+
     fn scrub(&self) -> Result<()> {
         self.store.scrub()
     }
