@@ -113,6 +113,7 @@
 //! | `tracing` | no | the audit trail as events, and operations as spans, of the `tracing` crate |
 //! | `passphrase` | no | root keys from a passphrase, and exports under one (Argon2id) |
 //! | `pkcs11` | no | keys in HSMs, through the PKCS#11 module of their vendor |
+//! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
 //! Features only add: enabling one never changes the results of existing APIs.
@@ -158,8 +159,10 @@ pub mod provider;
 pub mod store;
 // L4: the facade
 mod kms;
-// L5: envelope encryption
+// L5: envelope encryption, and the protocol of AWS KMS
 pub mod envelope;
+#[cfg(feature = "wire")]
+mod wire;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

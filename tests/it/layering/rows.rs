@@ -28,7 +28,7 @@ pub(crate) const TABLES: [Table; 4] = [
             ("L2", &["seal"]),
             ("L3", &["audit", "blob", "jose", "message", "policy", "provider", "store"]),
             ("L4", &["kms"]),
-            ("L5", &["envelope"]),
+            ("L5", &["envelope", "wire"]),
             ("L6", &["export", "fuzzing", "maintenance", "manual", "request"]),
             ("L6", &["lib"]),
         ],
