@@ -238,7 +238,61 @@ impl From<Error> for io::Error {
     }
 }
 
+/// The side whose fault an error is, as in the models of AWS services.
+///
+/// # Examples
+/// ```
+/// use strongroom::{ErrorKind, Fault};
+///
+/// assert_eq!(ErrorKind::Disabled.fault(), Fault::Client);
+/// assert_eq!(ErrorKind::KeyUnavailable.fault(), Fault::Server);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The request fails for as long as neither it nor the key or policy that it meets changes.
+    Client,
+    /// The KMS, its store, or its key source failed. The same request may succeed later.
+    Server,
+}
+
 impl ErrorKind {
+    /// Returns the status of an HTTP response that reports the error: 400 for a fault of the
+    /// client, as AWS KMS answers whatever the exception is, and 500 for a fault of the server.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::NotFound.http_status(), 400); // not 404
+    /// assert_eq!(ErrorKind::Internal.http_status(), 500);
+    /// ```
+    pub const fn http_status(self) -> u16 {
+        match self.fault() {
+            Fault::Client => 400,
+            Fault::Server => 500,
+        }
+    }
+
+    /// Returns the name of the AWS KMS exception with which an endpoint reports the error. A kind
+    /// without an [`exception_name`](Self::exception_name) becomes `KMSInternalException` or
+    /// `ValidationException`, depending on its [`fault`](Self::fault).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    ///
+    /// assert_eq!(ErrorKind::Disabled.aws_name(), "DisabledException");
+    /// assert_eq!(ErrorKind::Store.aws_name(), "KMSInternalException");
+    /// assert_eq!(ErrorKind::InvalidExport.aws_name(), "ValidationException");
+    /// ```
+    pub const fn aws_name(self) -> &'static str {
+        match (self.exception_name(), self.fault()) {
+            (Some(name), _) => name,
+            (None, Fault::Client) => "ValidationException",
+            (None, Fault::Server) => "KMSInternalException",
+        }
+    }
+
     /// Returns the `errorCode` of the audit trail: the name of the AWS KMS exception, or the name of
     /// the variant if there is none.
     pub(crate) const fn code(self) -> &'static str {
@@ -259,6 +313,7 @@ impl ErrorKind {
             | Self::Tag
             | Self::InvalidMarker
             | Self::InvalidImportToken
+            | Self::InvalidGrantId
             | Self::InvalidGrantToken => io::ErrorKind::InvalidInput,
             Self::NotFound | Self::CustomKeyStoreNotFound | Self::ClusterNotFound => io::ErrorKind::NotFound,
             Self::AlreadyExists | Self::CustomKeyStoreNameInUse => io::ErrorKind::AlreadyExists,
@@ -307,7 +362,7 @@ impl fmt::Display for ErrorKind {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $kind:ident => $name:expr,)*) => {
+    ($($(#[$doc:meta])* $kind:ident($fault:ident) => $name:expr,)*) => {
         /// The kind of an [`Error`]: the exceptions of the AWS KMS API, plus kinds specific to this
         /// library.
         ///
@@ -350,6 +405,21 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $name,)* }
             }
 
+            /// Returns the side whose fault the error is. AWS KMS has three exceptions that are faults of
+            /// the server; this crate adds its own failures, such as [`Store`](Self::Store) and
+            /// [`Integrity`](Self::Integrity).
+            ///
+            /// # Examples
+            /// ```
+            /// use strongroom::{ErrorKind, Fault};
+            ///
+            /// assert_eq!(ErrorKind::LimitExceeded.fault(), Fault::Client);
+            /// assert_eq!(ErrorKind::Store.fault(), Fault::Server);
+            /// ```
+            pub const fn fault(self) -> Fault {
+                match self { $(Self::$kind => Fault::$fault,)* }
+            }
+
             /// Returns the name of the variant.
             const fn name(self) -> &'static str {
                 match self { $(Self::$kind => stringify!($kind),)* }
@@ -363,196 +433,110 @@ macro_rules! kinds {
 
 kinds! {
     /// An argument, or a combination of arguments, is outside its documented range.
-    Validation => Some("ValidationException"),
+    Validation(Client) => Some("ValidationException"),
     /// The key, alias, or record does not exist. Keys of other accounts that the caller cannot
     /// access also look like this.
-    NotFound => Some("NotFoundException"),
+    NotFound(Client) => Some("NotFoundException"),
     /// A key ARN or alias ARN is malformed.
-    InvalidArn => Some("InvalidArnException"),
+    InvalidArn(Client) => Some("InvalidArnException"),
     /// An alias name is malformed.
-    InvalidAliasName => Some("InvalidAliasNameException"),
+    InvalidAliasName(Client) => Some("InvalidAliasNameException"),
     /// The name is already in use.
-    AlreadyExists => Some("AlreadyExistsException"),
+    AlreadyExists(Client) => Some("AlreadyExistsException"),
     /// The policy does not allow the principal to perform the operation.
-    AccessDenied => Some("AccessDeniedException"),
+    AccessDenied(Client) => Some("AccessDeniedException"),
     /// A policy document is malformed or uses an unsupported feature.
-    MalformedPolicyDocument => Some("MalformedPolicyDocumentException"),
+    MalformedPolicyDocument(Client) => Some("MalformedPolicyDocumentException"),
     /// The name is reserved.
-    NotAuthorized => Some("NotAuthorizedException"),
+    NotAuthorized(Client) => Some("NotAuthorizedException"),
     /// The key is disabled.
-    Disabled => Some("DisabledException"),
+    Disabled(Client) => Some("DisabledException"),
     /// The state of the key does not allow the operation.
-    InvalidState => Some("KMSInvalidStateException"),
+    InvalidState(Client) => Some("KMSInvalidStateException"),
     /// The key usage or the requested algorithm does not fit the operation.
-    InvalidKeyUsage => Some("InvalidKeyUsageException"),
+    InvalidKeyUsage(Client) => Some("InvalidKeyUsageException"),
     /// The operation does not support keys of this origin or spec.
-    UnsupportedOperation => Some("UnsupportedOperationException"),
+    UnsupportedOperation(Client) => Some("UnsupportedOperationException"),
     /// A quota is exhausted.
-    LimitExceeded => Some("LimitExceededException"),
+    LimitExceeded(Client) => Some("LimitExceededException"),
     /// Tags are malformed, duplicated, reserved, or too numerous.
-    Tag => Some("TagException"),
+    Tag(Client) => Some("TagException"),
     /// A pagination marker was not returned by an earlier page.
-    InvalidMarker => Some("InvalidMarkerException"),
+    InvalidMarker(Client) => Some("InvalidMarkerException"),
     /// A ciphertext cannot be decrypted: it is damaged, or was encrypted under another key or with
     /// another encryption context.
-    InvalidCiphertext => Some("InvalidCiphertextException"),
+    InvalidCiphertext(Client) => Some("InvalidCiphertextException"),
     /// A signature is malformed, or does not match the key and message.
-    InvalidSignature => Some("KMSInvalidSignatureException"),
+    InvalidSignature(Client) => Some("KMSInvalidSignatureException"),
     /// A message authentication code does not match the key and message.
-    InvalidMac => Some("KMSInvalidMacException"),
+    InvalidMac(Client) => Some("KMSInvalidMacException"),
     /// An import token is malformed, or belongs to another key or another store.
-    InvalidImportToken => Some("InvalidImportTokenException"),
+    InvalidImportToken(Client) => Some("InvalidImportTokenException"),
     /// An import token is older than 24 hours.
-    ExpiredImportToken => Some("ExpiredImportTokenException"),
+    ExpiredImportToken(Client) => Some("ExpiredImportTokenException"),
+    /// A grant id is malformed.
+    InvalidGrantId(Client) => Some("InvalidGrantIdException"),
     /// A grant token is malformed or belongs to another store.
-    InvalidGrantToken => Some("InvalidGrantTokenException"),
+    InvalidGrantToken(Client) => Some("InvalidGrantTokenException"),
     /// Imported material does not fit the key, or differs from the material imported before.
-    IncorrectKeyMaterial => Some("IncorrectKeyMaterialException"),
+    IncorrectKeyMaterial(Client) => Some("IncorrectKeyMaterialException"),
     /// The ciphertext was not encrypted under the key that the request names.
-    IncorrectKey => Some("IncorrectKeyException"),
+    IncorrectKey(Client) => Some("IncorrectKeyException"),
     /// The key exists, but its material is currently unreachable.
-    KeyUnavailable => Some("KeyUnavailableException"),
+    KeyUnavailable(Server) => Some("KeyUnavailableException"),
     /// The custom key store does not exist.
-    CustomKeyStoreNotFound => Some("CustomKeyStoreNotFoundException"),
+    CustomKeyStoreNotFound(Client) => Some("CustomKeyStoreNotFoundException"),
     /// The connection state of the custom key store does not allow the operation.
-    CustomKeyStoreInvalidState => Some("CustomKeyStoreInvalidStateException"),
+    CustomKeyStoreInvalidState(Client) => Some("CustomKeyStoreInvalidStateException"),
     /// The custom key store contains keys, including any that are pending deletion.
-    CustomKeyStoreHasKeys => Some("CustomKeyStoreHasCMKsException"),
+    CustomKeyStoreHasKeys(Client) => Some("CustomKeyStoreHasCMKsException"),
     /// Another custom key store of the account has this name.
-    CustomKeyStoreNameInUse => Some("CustomKeyStoreNameInUseException"),
+    CustomKeyStoreNameInUse(Client) => Some("CustomKeyStoreNameInUseException"),
     /// Another custom key store uses the cluster.
-    ClusterInUse => Some("CloudHsmClusterInUseException"),
+    ClusterInUse(Client) => Some("CloudHsmClusterInUseException"),
     /// The cluster has too few active HSMs, or active HSMs in too few zones, for the operation.
-    ClusterInvalidConfiguration => Some("CloudHsmClusterInvalidConfigurationException"),
+    ClusterInvalidConfiguration(Client) => Some("CloudHsmClusterInvalidConfigurationException"),
     /// The builder was not given a cluster of that name.
-    ClusterNotFound => Some("CloudHsmClusterNotFoundException"),
+    ClusterNotFound(Client) => Some("CloudHsmClusterNotFoundException"),
     /// The cluster does not hold the keys of the cluster that it is supposed to replace.
-    ClusterNotRelated => Some("CloudHsmClusterNotRelatedException"),
+    ClusterNotRelated(Client) => Some("CloudHsmClusterNotRelatedException"),
     /// The request would have succeeded, but it was a dry run.
-    DryRun => Some("DryRunOperationException"),
+    DryRun(Client) => Some("DryRunOperationException"),
     /// Concurrent changes to the same key kept winning. Try again.
-    Conflict => Some("ConflictException"),
+    Conflict(Client) => Some("ConflictException"),
     /// The store is a copy, or a copy of it took over. It cannot create, destroy, or undo anything
     /// in an HSM until [`Kms::declare_successor`](crate::Kms::declare_successor) is called.
-    CopiedStore => None,
+    CopiedStore(Server) => None,
     /// The `Kms` was closed ([`Kms::close`](crate::Kms::close)).
-    Closed => None,
+    Closed(Server) => None,
     /// An invariant was violated, for example by a broken random generator or an inconsistent
     /// record.
-    Internal => Some("KMSInternalException"),
+    Internal(Server) => Some("KMSInternalException"),
     /// The store cannot be read or written.
-    Store => None,
+    Store(Server) => None,
     /// The root key does not match the store. The store itself is intact.
-    RootKey => None,
+    RootKey(Server) => None,
     /// Data in the store was modified, moved, rolled back, added, or removed, although the root key
     /// is correct.
-    Integrity => None,
+    Integrity(Server) => None,
     /// The audit trail cannot be written, so the result is withheld.
-    Audit => None,
+    Audit(Server) => None,
     /// An export of keys cannot be opened. An `ExportError` ([`Error::downcast_ref`]) contains the
     /// reason.
-    InvalidExport => None,
+    InvalidExport(Client) => None,
     /// An encrypted message was rejected. A `MessageError` ([`Error::downcast_ref`]) identifies the
     /// failed check.
-    InvalidMessage => None,
+    InvalidMessage(Client) => None,
     /// A message is valid, but the commitment or signature policy of the envelope rejects it.
-    MessagePolicy => None,
+    MessagePolicy(Client) => None,
     /// The keyring could not unwrap any data key of the message. `UnwrapFailures`
     /// ([`Error::downcast_ref`]) contains the reasons.
-    NoDataKeyUnwrapped => None,
+    NoDataKeyUnwrapped(Client) => None,
     /// The encryption context of a message lacks something that the caller requires.
-    ContextMismatch => None,
+    ContextMismatch(Client) => None,
     /// Reading or writing a stream failed.
-    Io => None,
+    Io(Server) => None,
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn source_is_kept_and_debug_is_complete() {
-        let error = Error::new(ErrorKind::Store, "cannot read").with_source(io::Error::other("disk"));
-        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("disk"));
-        let text = format!("{error:?}");
-        assert!(text.contains("Store") && text.contains("cannot read") && text.contains("disk"), "{text}");
-    }
-
-    #[test]
-    fn what_the_message_says_already_is_passed_over() {
-        let lowest = Error::new(ErrorKind::Io, "lowest");
-        let middle = Error::new(ErrorKind::Store, "middle").with_source(lowest);
-        let top = Error::new(ErrorKind::Internal, "top: middle").with_source(middle.clone());
-        assert_eq!(top.source().map(ToString::to_string).as_deref(), Some("lowest"));
-        assert_eq!(top.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::Store));
-        assert_eq!(format!("{top:?}").matches("middle").count(), 1, "{top:?}");
-
-        let whole = Error::new(ErrorKind::Internal, "top: middle: lowest").with_source(middle);
-        assert!(whole.source().is_none());
-        assert!(Error::new(ErrorKind::Internal, "top").source().is_none());
-    }
-
-    #[test]
-    fn a_cause_is_found_below_errors_that_hide_it() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("the token is locked")]
-        struct Locked;
-
-        let locked = Error::new(ErrorKind::KeyUnavailable, Locked.to_string()).with_source(Locked);
-        let read = Error::new(ErrorKind::Io, "cannot read: the token is locked").with_source(io::Error::other(locked));
-        assert!(read.source().is_none());
-        assert!(read.downcast_ref::<Locked>().is_some() && read.downcast_ref::<io::Error>().is_some());
-        assert!(read.downcast_ref::<fmt::Error>().is_none());
-    }
-
-    #[test]
-    fn a_kind_is_shown_as_the_exception_or_the_variant() {
-        let mut seen = std::collections::BTreeSet::new();
-        for kind in ErrorKind::ALL {
-            let text = kind.to_string();
-            let expected = kind.exception_name().map_or_else(|| format!("{kind:?}"), str::to_owned);
-            assert_eq!(text, expected);
-            assert!(seen.insert(text), "{kind:?} is shown as another kind");
-        }
-        assert_eq!(format!("{:>8}|{:<8}|", ErrorKind::Io, ErrorKind::Store), "      Io|Store   |");
-    }
-
-    #[test]
-    fn an_io_error_has_the_kind_of_its_cause_only_if_that_is_what_failed() {
-        let full = || io::Error::new(io::ErrorKind::StorageFull, "full");
-        for kind in ErrorKind::ALL {
-            let plain = io::Error::from(Error::new(*kind, "why"));
-            assert_eq!((plain.kind(), plain.to_string().as_str()), (kind.as_io(), "why"), "{kind}");
-            let caused = io::Error::from(Error::new(*kind, "why").with_source(full()));
-            let is_environment = ["Audit", "Io", "KeyUnavailableException", "RootKey", "Store"];
-            let expected = match is_environment.contains(&kind.to_string().as_str()) {
-                true => io::ErrorKind::StorageFull,
-                false => kind.as_io(),
-            };
-            assert_eq!(caused.kind(), expected, "{kind}");
-        }
-    }
-
-    #[test]
-    fn the_error_inside_an_io_error_is_found_through_what_encloses_it() {
-        let error = Error::new(ErrorKind::KeyUnavailable, "the token is locked");
-        let direct = io::Error::from(error.clone());
-        let same = direct.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        assert_eq!(same.map(Error::kind), Some(ErrorKind::KeyUnavailable));
-        for enclosing in [direct, io::Error::other(io::Error::other(error.clone())), io::Error::other(Outer(error))] {
-            assert_eq!(Error::from_io(&enclosing).map(Error::kind), Some(ErrorKind::KeyUnavailable), "{enclosing:?}");
-        }
-        for other in [io::Error::other("disk"), io::ErrorKind::NotFound.into(), io::Error::from_raw_os_error(2)] {
-            assert!(Error::from_io(&other).is_none(), "{other:?}");
-        }
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot copy")]
-    struct Outer(#[source] Error);
-
-    #[test]
-    fn an_error_is_one_pointer() {
-        assert_eq!(size_of::<Error>(), size_of::<usize>());
-    }
-}
+mod tests;

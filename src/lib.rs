@@ -174,7 +174,7 @@ pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
 pub use envelope::operations::Envelope;
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Fault, Result};
 pub use kms::{
     Kms, KmsAead, KmsAliasSigner, KmsBuilder, KmsLimits, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey,
 };

@@ -8,8 +8,9 @@ use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeySpec, KeyUsage, Operation, SpecClass};
+use crate::text::impl_str_serde;
 
-/// The identifier of a grant: 64 hexadecimal digits.
+/// The identifier of a grant: 64 hexadecimal digits, also in serde formats.
 ///
 /// # Examples
 /// ```
@@ -33,12 +34,12 @@ impl GrantId {
     /// Parses 64 lowercase hexadecimal digits.
     ///
     /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) if `text` is anything else
+    /// - [`InvalidGrantId`](ErrorKind::InvalidGrantId) if `text` is anything else
     pub fn parse(text: &str) -> Result<Self> {
         let mut bytes = [0; 32];
         match base16ct::lower::decode(text, &mut bytes).map(<[u8]>::len) {
             Ok(32) => Ok(Self(bytes)),
-            _ => Err(Error::new(ErrorKind::Validation, "a grant id must be 64 lowercase hexadecimal digits")),
+            _ => Err(Error::new(ErrorKind::InvalidGrantId, "a grant id must be 64 lowercase hexadecimal digits")),
         }
     }
 
@@ -59,6 +60,8 @@ impl fmt::Debug for GrantId {
         write!(f, "GrantId({self})")
     }
 }
+
+impl_str_serde!(GrantId);
 
 /// The maximum number of pairs in a constraint.
 const MAX_CONSTRAINT_PAIRS: usize = 8;

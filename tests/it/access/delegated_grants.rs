@@ -229,8 +229,13 @@ fn ids_of_grants_are_64_digits_in_lower_case() -> Result<()> {
     let id = GrantId::from_bytes([0xab; 32]);
     assert_eq!(id.to_string(), "ab".repeat(32));
     assert_eq!(GrantId::parse(&id.to_string())?, id);
+    assert_eq!(id.to_string().parse::<GrantId>()?, id);
+    let json = serde_json::to_string(&id).expect("a grant id is a text");
+    assert_eq!(json, format!("\"{id}\""));
+    assert_eq!(serde_json::from_str::<GrantId>(&json).ok(), Some(id));
+    assert!(serde_json::from_str::<GrantId>("\"1f\"").is_err());
     for text in ["", "ab", &"AB".repeat(32), &"ab".repeat(33), &"ab".repeat(31), &"xy".repeat(32)] {
-        assert_eq!(GrantId::parse(text).map_err(|error| error.kind()), Err(ErrorKind::Validation), "{text}");
+        assert_eq!(GrantId::parse(text).map_err(|error| error.kind()), Err(ErrorKind::InvalidGrantId), "{text}");
     }
     Ok(())
 }
