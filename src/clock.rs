@@ -42,6 +42,40 @@ impl Timestamp {
         self.0
     }
 
+    /// Creates a timestamp from seconds since the start of 1970 in UTC, rounded to a millisecond.
+    /// This is the form of times in the AWS KMS API.
+    ///
+    /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) if `seconds` is not a number or out of range.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Timestamp;
+    ///
+    /// let time = Timestamp::from_unix_seconds(1_700_000_000.123)?;
+    /// assert_eq!(time.unix_millis(), 1_700_000_000_123);
+    /// assert_eq!(time.unix_seconds(), 1_700_000_000.123);
+    /// assert!(Timestamp::from_unix_seconds(f64::NAN).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn from_unix_seconds(seconds: f64) -> Result<Self, Error> {
+        let span = Duration::try_from_secs_f64(seconds.abs()).ok();
+        let rounded = span.and_then(|span| span.checked_add(Duration::from_micros(500)));
+        let millis = rounded.and_then(|span| i64::try_from(span.as_millis()).ok());
+        match millis {
+            Some(millis) if seconds < 0.0 => Ok(Self(-millis)),
+            Some(millis) => Ok(Self(millis)),
+            None => Err(Error::new(ErrorKind::Validation, "a time in seconds since 1970 must be a number in range")),
+        }
+    }
+
+    /// Returns the seconds since the start of 1970 in UTC, with a fraction. The result is exact to
+    /// the millisecond within 285,000 years of 1970.
+    pub fn unix_seconds(self) -> f64 {
+        let seconds = Duration::from_millis(self.0.unsigned_abs()).as_secs_f64();
+        if self.0 < 0 { -seconds } else { seconds }
+    }
+
     /// Returns this timestamp plus `span`, saturating at the end of the range.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
@@ -267,6 +301,19 @@ mod tests {
         for text in ["", "tomorrow", "2026-12-31", "2026-13-01T00:00:00Z", "1700000000"] {
             let refused = text.parse::<Timestamp>().map_err(|error| error.kind());
             assert_eq!(refused, Err(ErrorKind::Validation), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_with_a_fraction_are_exact_to_the_millisecond() {
+        for millis in [0, 1, -1, -5, 999, 1_700_000_000_123, 1_700_000_000_999, -62_000_000_000_001] {
+            let time = Timestamp::from_unix_millis(millis);
+            assert_eq!(Timestamp::from_unix_seconds(time.unix_seconds()).ok(), Some(time), "{millis}");
+        }
+        let millis = |seconds| Timestamp::from_unix_seconds(seconds).map(Timestamp::unix_millis).ok();
+        assert_eq!((millis(0.000_4), millis(0.000_5), millis(-1.5)), (Some(0), Some(1), Some(-1_500)));
+        for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, 9.3e15] {
+            assert_eq!(millis(seconds), None, "{seconds}");
         }
     }
 

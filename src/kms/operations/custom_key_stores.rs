@@ -222,6 +222,47 @@ impl Kms {
         })
     }
 
+    /// Returns a custom key store by its name.
+    ///
+    /// # Errors
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the account has no custom
+    ///   key store of this name.
+    /// - [`Validation`](ErrorKind::Validation) unless the name has 1 to 256 characters.
+    /// - The [errors of every operation](Kms#errors-of-every-operation).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::CreateCustomKeyStoreRequest;
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// # let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+    /// let id = kms.create_custom_key_store(request)?;
+    /// assert_eq!(kms.describe_custom_key_store_by_name("safe")?.custom_key_store_id, id);
+    /// let missing = kms.describe_custom_key_store_by_name("Safe").unwrap_err();
+    /// assert_eq!(missing.kind(), ErrorKind::CustomKeyStoreNotFound);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn describe_custom_key_store_by_name(&self, name: &str) -> Result<CustomKeyStoresListEntry> {
+        let call = CallSpec::new(Operation::DescribeCustomKeyStores)
+            .parameter("customKeyStoreName", truncated_for_audit(name));
+        self.account_call(call, |_| {
+            let name = CustomKeyStoreName::parse(name)?;
+            let held = self.core.registry.custom_key_stores(self.account())?;
+            let stores = held.as_ref().map_or(&[][..], |held| &held.0);
+            let found = stores.iter().find(|store| store.name == name).ok_or_else(|| {
+                let text = format!("the account has no custom key store with the name '{name}'");
+                Error::new(ErrorKind::CustomKeyStoreNotFound, text)
+            })?;
+            Ok(self.store_entry(found))
+        })
+    }
+
     fn store_entry(&self, store: &CustomKeyStoreRecord) -> CustomKeyStoresListEntry {
         let (connection_state, failure) = self.core.connection_state(self.account(), store);
         let connection = self.core.hsms.get(&store.cluster);

@@ -14,8 +14,8 @@ use crate::kms::records::imported::{ImportRequest, ImportTarget, import_target};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::Imported;
 use crate::kms::request::{
-    Expiration, GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest,
-    ImportedKeyMaterial, KeyReference,
+    DeleteImportedKeyMaterialResponse, Expiration, GetParametersForImportRequest, GetParametersForImportResponse,
+    ImportKeyMaterialRequest, ImportedKeyMaterial, KeyReference,
 };
 use crate::policy::RequestParameter;
 use crate::provider::{GeneratedMaterial, ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, unwrap};
@@ -235,7 +235,7 @@ impl Kms {
         &self,
         key: impl KeyReference,
         material: Option<KeyMaterialId>,
-    ) -> Result<Option<ImportedKeyMaterial>> {
+    ) -> Result<DeleteImportedKeyMaterialResponse> {
         let mut call = CallSpec::new(Operation::DeleteImportedKeyMaterial);
         if let Some(id) = material {
             call = call.parameter("keyMaterialId", id.to_string());
@@ -252,16 +252,16 @@ impl Kms {
                     })?)
                 }
             };
+            let mut deleted =
+                DeleteImportedKeyMaterialResponse { key_arn: target.arn().clone(), key_material_id: None };
             // A key that never had material has nothing to delete.
-            let Some(index) = index else { return Ok((Vec::new(), None)) };
-            let deleted = ImportedKeyMaterial {
-                key_arn: target.arn().clone(),
-                key_material_id: record.versions[index].material_id,
-            };
-            call_context.set_param("keyMaterialId", deleted.key_material_id.to_string());
+            let Some(index) = index else { return Ok((Vec::new(), deleted)) };
+            let id = record.versions[index].material_id;
+            deleted.key_material_id = Some(id);
+            call_context.set_param("keyMaterialId", id.to_string());
             let mut changed = record.clone();
             changed.remove_material(index, call_context.now());
-            Ok((target.put(changed), Some(deleted)))
+            Ok((target.put(changed), deleted))
         })?;
         // The deletion is already committed, and maintenance repeats the overwrite.
         self.core.registry.scrub().ok();

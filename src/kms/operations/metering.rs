@@ -135,6 +135,7 @@ impl Kms {
             let stored = stored.last.map(|(time, operation)| LastUsage { time, operation });
             Ok(GetKeyLastUsageResponse {
                 key_arn: target.arn().clone(),
+                key_creation_date: record.created,
                 last_usage: here.into_iter().chain(stored).max_by_key(|last| last.time),
                 tracking_start_date: record.created,
             })

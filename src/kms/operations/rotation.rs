@@ -8,7 +8,7 @@ use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, Origin, Rotation
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::AuthorizedKey;
 use crate::kms::pipeline::call::CallSpec;
-use crate::kms::records::key::{KeyRecord, Rotation};
+use crate::kms::records::key::Rotation;
 use crate::kms::records::key_version::VersionRecord;
 use crate::kms::request::pagination::{self, PageLimits};
 use crate::kms::request::{
@@ -126,6 +126,7 @@ impl Kms {
             let record = target.record();
             let rotation = record.rotation.filter(|_| record.state != KeyState::PendingDeletion);
             Ok(GetKeyRotationStatusResponse {
+                key_arn: target.arn().clone(),
                 enabled: rotation.is_some(),
                 rotation_period: rotation.map(|rotation| rotation.period),
                 next_rotation_date: rotation.map(|rotation| rotation.next),
@@ -227,7 +228,7 @@ impl Kms {
         page: PageRequest,
     ) -> Result<Page<RotationListEntry>> {
         self.key_call(CallSpec::new(Operation::ListKeyRotations), &key, |target, call_context| {
-            let numbered = numbered_entries(target.record(), include, call_context.now());
+            let numbered = numbered_entries(target, include, call_context.now());
             let page =
                 pagination::page_of(numbered.into_iter(), &page, ROTATION_PAGES, |(number, _)| number.as_slice())?;
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
@@ -237,16 +238,18 @@ impl Kms {
 }
 
 fn numbered_entries(
-    record: &KeyRecord,
+    target: &AuthorizedKey<'_>,
     include: IncludeKeyMaterial,
     now: Timestamp,
 ) -> Vec<([u8; 4], RotationListEntry)> {
+    let record = target.record();
     let current = record.current_version().map(|version| version.number);
     let wanted = record
         .versions
         .iter()
         .filter(|version| include == IncludeKeyMaterial::AllKeyMaterial || version.rotation.is_some());
     let entry = |version: &VersionRecord| RotationListEntry {
+        key_arn: target.arn().clone(),
         key_material_id: version.material_id,
         key_material_state: match Some(version.number) {
             number if number == current => KeyMaterialState::Current,

@@ -58,6 +58,13 @@ impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
         self.dry_run = true;
         self
     }
+
+    /// Performs a [dry run](Self::dry_run) if `dry_run` is `true`, for callers that pass on a flag.
+    #[must_use]
+    pub const fn dry_run_if(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
 }
 
 /// The result of [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair).

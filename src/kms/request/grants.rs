@@ -113,6 +113,13 @@ pub enum DryRun {
     Yes,
 }
 
+impl From<bool> for DryRun {
+    /// Returns [`DryRun::Yes`] for `true`.
+    fn from(dry_run: bool) -> Self {
+        if dry_run { Self::Yes } else { Self::No }
+    }
+}
+
 /// A filter for [`Kms::list_grants`](crate::Kms::list_grants). By default, all grants on the key
 /// are listed.
 ///

@@ -169,8 +169,7 @@ impl<'a, K: KeyReference> ImportKeyMaterialRequest<'a, K> {
     }
 }
 
-/// The result of [`Kms::import_key_material`](crate::Kms::import_key_material) and
-/// [`Kms::delete_imported_key_material`](crate::Kms::delete_imported_key_material).
+/// The result of [`Kms::import_key_material`](crate::Kms::import_key_material).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportedKeyMaterial {
@@ -180,4 +179,15 @@ pub struct ImportedKeyMaterial {
     pub key_material_id: KeyMaterialId,
 }
 
-key_id_accessor!(GetParametersForImportResponse, ImportedKeyMaterial);
+/// The result of
+/// [`Kms::delete_imported_key_material`](crate::Kms::delete_imported_key_material).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeleteImportedKeyMaterialResponse {
+    /// The key.
+    pub key_arn: KeyArn,
+    /// The deleted material, or `None` if the key never had any.
+    pub key_material_id: Option<KeyMaterialId>,
+}
+
+key_id_accessor!(GetParametersForImportResponse, ImportedKeyMaterial, DeleteImportedKeyMaterialResponse);

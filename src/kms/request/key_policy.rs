@@ -40,4 +40,12 @@ impl<'a, K: KeyReference> PutKeyPolicyRequest<'a, K> {
         self.bypass_lockout_check = true;
         self
     }
+
+    /// [Accepts](Self::bypass_policy_lockout_safety_check) a policy that locks out the caller if
+    /// `bypass` is `true`, for callers that pass on a flag.
+    #[must_use]
+    pub const fn bypass_policy_lockout_safety_check_if(mut self, bypass: bool) -> Self {
+        self.bypass_lockout_check = bypass;
+        self
+    }
 }

@@ -214,6 +214,14 @@ impl CreateKeyRequest {
         self.bypass_lockout_check = true;
         self
     }
+
+    /// [Accepts](Self::bypass_policy_lockout_safety_check) a policy that locks out the caller if
+    /// `bypass` is `true`, for callers that pass on a flag.
+    #[must_use]
+    pub const fn bypass_policy_lockout_safety_check_if(mut self, bypass: bool) -> Self {
+        self.bypass_lockout_check = bypass;
+        self
+    }
 }
 
 /// Validates tag pairs.

@@ -22,6 +22,8 @@ pub struct LastUsage {
 pub struct GetKeyLastUsageResponse {
     /// The key.
     pub key_arn: KeyArn,
+    /// The time at which the key was created.
+    pub key_creation_date: Timestamp,
     /// The last successful cryptographic operation with the key, if any.
     pub last_usage: Option<LastUsage>,
     /// The start of tracking, which is the creation time of the key.

@@ -43,7 +43,8 @@ pub(in crate::kms) use grant_token::{NONCE, NamedGrant};
 pub use grants::{CreateGrantRequest, CreateGrantResponse, DryRun, GrantFilter, GrantListEntry};
 pub(in crate::kms) use import::Expiration;
 pub use import::{
-    GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportedKeyMaterial,
+    DeleteImportedKeyMaterialResponse, GetParametersForImportRequest, GetParametersForImportResponse,
+    ImportKeyMaterialRequest, ImportedKeyMaterial,
 };
 pub use key_policy::PutKeyPolicyRequest;
 pub use key_reference::KeyReference;

@@ -1,12 +1,16 @@
 //! Parameters and results of rotation operations.
 
+use super::setters::key_id_accessor;
 use crate::clock::Timestamp;
-use crate::key::{ExpirationModel, ImportState, KeyMaterialId, KeyMaterialState, RotationPeriod, RotationType};
+use crate::key::{ExpirationModel, ImportState, KeyArn, KeyMaterialId, KeyMaterialState, RotationPeriod, RotationType};
+use crate::text::string_enum;
 
 /// The result of [`Kms::get_key_rotation_status`](crate::kms::Kms::get_key_rotation_status).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetKeyRotationStatusResponse {
+    /// The key.
+    pub key_arn: KeyArn,
     /// `true` if the key rotates automatically. `false` while its deletion is pending.
     pub enabled: bool,
     /// The rotation period, if automatic rotation is enabled.
@@ -21,6 +25,8 @@ pub struct GetKeyRotationStatusResponse {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RotationListEntry {
+    /// The key.
+    pub key_arn: KeyArn,
     /// The material.
     pub key_material_id: KeyMaterialId,
     /// Indicates whether new ciphertexts are encrypted under the material.
@@ -40,14 +46,31 @@ pub struct RotationListEntry {
     pub key_material_description: Option<String>,
 }
 
-/// Selects the versions of key material that
-/// [`Kms::list_key_rotations`](crate::kms::Kms::list_key_rotations) lists.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum IncludeKeyMaterial {
-    /// Lists only versions created by a rotation.
-    #[default]
-    RotationsOnly,
-    /// Lists all versions, including the first one.
-    AllKeyMaterial,
+string_enum! {
+    /// Selects the versions of key material that
+    /// [`Kms::list_key_rotations`](crate::kms::Kms::list_key_rotations) lists.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::request::IncludeKeyMaterial;
+    ///
+    /// assert_eq!(IncludeKeyMaterial::default(), IncludeKeyMaterial::RotationsOnly);
+    /// assert_eq!(IncludeKeyMaterial::parse("ALL_KEY_MATERIAL")?, IncludeKeyMaterial::AllKeyMaterial);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub enum IncludeKeyMaterial as "selection of key material" {
+        /// Lists only versions created by a rotation.
+        RotationsOnly => "ROTATIONS_ONLY",
+        /// Lists all versions, including the first one.
+        AllKeyMaterial => "ALL_KEY_MATERIAL",
+    }
 }
+
+impl Default for IncludeKeyMaterial {
+    /// Returns [`IncludeKeyMaterial::RotationsOnly`].
+    fn default() -> Self {
+        Self::RotationsOnly
+    }
+}
+
+key_id_accessor!(GetKeyRotationStatusResponse, RotationListEntry);

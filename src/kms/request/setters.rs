@@ -21,6 +21,14 @@ macro_rules! dry_run_setter {
             self.dry_run = true;
             self
         }
+
+        /// Performs a [dry run](Self::dry_run) if `dry_run` is `true`, for callers that pass on a
+        /// flag.
+        #[must_use]
+        pub const fn dry_run_if(mut self, dry_run: bool) -> Self {
+            self.dry_run = dry_run;
+            self
+        }
     };
 }
 

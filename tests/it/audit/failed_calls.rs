@@ -192,6 +192,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
         w.kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", ClusterId::parse("vault")?)).map(drop)
     }),
     ("describe_custom_key_stores", |w| w.kms.describe_custom_key_stores(page()).map(drop)),
+    ("describe_custom_key_store_by_name", |w| w.kms.describe_custom_key_store_by_name("missing").map(drop)),
     ("describe_custom_key_store", |w| w.kms.describe_custom_key_store(w.custom_key_store).map(drop)),
     ("update_custom_key_store", |w| {
         w.kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(w.custom_key_store).new_name("other"))

@@ -73,6 +73,11 @@ fn an_account_has_at_most_ten_stores_which_are_listed_in_pages() -> Result<()> {
     assert_eq!((listed, rest.next_marker), (made, None));
     assert_eq!(kind(kms.describe_custom_key_stores(PageRequest::default().limit(0))), ErrorKind::Validation);
     assert_eq!(kind(kms.describe_custom_key_stores(PageRequest::default().marker("x"))), ErrorKind::InvalidMarker);
+
+    let named = kms.describe_custom_key_store_by_name("store 7")?;
+    assert_eq!(named.cluster_id, ClusterId::parse("cluster-7")?);
+    assert_eq!(kind(kms.describe_custom_key_store_by_name("store 10")), ErrorKind::CustomKeyStoreNotFound);
+    assert_eq!(kind(kms.describe_custom_key_store_by_name("")), ErrorKind::Validation);
     Ok(())
 }
 
@@ -515,6 +520,7 @@ fn only_who_is_allowed_sees_or_changes_the_stores_of_an_account() -> Result<()> 
     assert!(denied.iter().all(|kind| *kind == ErrorKind::AccessDenied), "{denied:?}");
     let stranger = setup.kms.as_principal(Principal::root(AccountId::parse("999999999999")?))?;
     assert!(stranger.describe_custom_key_stores(PageRequest::default())?.entries.is_empty());
+    assert_eq!(kind(stranger.describe_custom_key_store_by_name("safe")), ErrorKind::CustomKeyStoreNotFound);
     assert_eq!(kind(stranger.disconnect_custom_key_store(store)), ErrorKind::CustomKeyStoreNotFound);
     assert_eq!(
         kind(stranger.create_key(CreateKeyRequest::default().custom_key_store(store))),

@@ -579,8 +579,8 @@ fn deleted_material_comes_back_and_with_it_the_old_ciphertexts() -> Result<()> {
     let id = kms.describe_key(key)?.current_key_material_id();
     let blob = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
 
-    let deleted = kms.delete_imported_key_material(key, None)?.expect("the key had material");
-    assert_eq!(Some(deleted.key_material_id), id);
+    let deleted = kms.delete_imported_key_material(key, None)?;
+    assert_eq!((deleted.key_id(), deleted.key_material_id), (key, id));
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingImport);
     assert_eq!(kind(kms.decrypt(DecryptRequest::new(&blob))), ErrorKind::InvalidState);
     kms.delete_imported_key_material(key, None)?;
@@ -590,7 +590,9 @@ fn deleted_material_comes_back_and_with_it_the_old_ciphertexts() -> Result<()> {
     import(&kms, key, &[7; 32])?;
     assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"x");
     assert_eq!(kms.describe_key(key)?.current_key_material_id(), id);
-    assert!(kms.delete_imported_key_material(waiting(&kms, SYMMETRIC)?, None)?.is_none());
+    let never_imported = waiting(&kms, SYMMETRIC)?;
+    let nothing = kms.delete_imported_key_material(never_imported, None)?;
+    assert_eq!((nothing.key_id(), nothing.key_material_id), (never_imported, None));
     let made_here = kms.create_key(Default::default())?.key_id();
     assert_eq!(kind(kms.delete_imported_key_material(made_here, None)), ErrorKind::UnsupportedOperation);
     let refused = parameters(&kms, made_here, OAEP_256, WrappingKeySpec::Rsa2048);

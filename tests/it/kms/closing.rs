@@ -97,6 +97,7 @@ fn operations_on_custom_key_stores_are_rejected() -> Result<()> {
         kms.create_custom_key_store(request("new", "other")?).map(drop),
         kms.describe_custom_key_stores(Default::default()).map(drop),
         kms.describe_custom_key_store(store).map(drop),
+        kms.describe_custom_key_store_by_name("safe").map(drop),
         kms.connect_custom_key_store(store),
         kms.disconnect_custom_key_store(store),
         kms.delete_custom_key_store(store),

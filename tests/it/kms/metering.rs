@@ -9,7 +9,7 @@ use strongroom::key::{DeletionWindow, KeyManager, Operation};
 use strongroom::request::{EncryptRequest, GenerateDataKeyRequest, ReEncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore};
-use strongroom::{ErrorKind, Kms, ManualClock, Result, Timestamp};
+use strongroom::{Clock, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::{kind, with_key};
 
@@ -95,7 +95,9 @@ fn figures_outlive_a_proper_end_and_go_with_their_key() -> Result<()> {
     };
     let kms = open()?;
     assert_eq!(requests(&kms)?, [(KeyManager::Customer, 1)]);
-    let last = kms.get_key_last_usage(key)?.last_usage;
+    let usage = kms.get_key_last_usage(key)?;
+    assert_eq!((usage.key_creation_date, usage.tracking_start_date), (clock.now(), clock.now()));
+    let last = usage.last_usage;
     assert_eq!(last.map(|last| (last.operation, last.time.unix_millis())), Some((Operation::Encrypt, 5)));
     kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
     clock.advance_days(7);

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{
-    DeletionWindow, KeyEvent, KeyId, KeyState, Operation, Origin, RotationPeriod, SpecClass, Tag, Verdict, verdict,
+    DataKeyPairSpec, DeletionWindow, KeyEvent, KeyId, KeyState, Operation, Origin, RotationPeriod, SpecClass, Tag, Verdict, verdict,
 };
 use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::request::{
-    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, PageRequest, ReEncryptRequest,
+    CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
+    PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
 };
 use strongroom::{EncryptionContext, Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
@@ -52,6 +53,38 @@ fn prepared(kms: &Kms) -> Result<(KeyId, Vec<u8>)> {
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     kms.create_alias("alias/kept", key)?;
     Ok((key, kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob))
+}
+
+#[test]
+fn flags_that_callers_pass_on_have_the_effect_of_the_plain_setters() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let encrypt = |dry_run| kms.encrypt(EncryptRequest::new(key, b"x").dry_run_if(dry_run));
+    assert_eq!(kind(encrypt(true)), ErrorKind::DryRun);
+    assert!(encrypt(false).is_ok());
+    let pair = |dry_run| {
+        let request = GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256).dry_run_if(dry_run);
+        kms.generate_data_key_pair_without_plaintext(request)
+    };
+    assert_eq!(kind(pair(true)), ErrorKind::DryRun);
+    assert!(pair(false).is_ok());
+    assert_eq!((DryRun::from(true), DryRun::from(false)), (DryRun::Yes, DryRun::No));
+
+    let locks_out = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"}}}"#;
+    let create = |bypass| {
+        let request = CreateKeyRequest::default().policy(locks_out);
+        kms.create_key(request.bypass_policy_lockout_safety_check_if(bypass))
+    };
+    assert_eq!(kind(create(false)), ErrorKind::MalformedPolicyDocument);
+    assert!(create(true).is_ok());
+    let put = |bypass| {
+        let request = PutKeyPolicyRequest::new(key, locks_out);
+        kms.put_key_policy(request.bypass_policy_lockout_safety_check_if(bypass))
+    };
+    assert_eq!(kind(put(false)), ErrorKind::MalformedPolicyDocument);
+    assert!(put(true).is_ok());
+    Ok(())
 }
 
 #[test]

@@ -54,6 +54,8 @@ fn a_due_rotation_happens_at_the_next_encryption_and_keeps_its_schedule() -> Res
     assert_eq!(versions(&kms, key)?, 2);
     let rotation = kms.list_key_rotations(key, IncludeKeyMaterial::RotationsOnly, PageRequest::default())?;
     assert_eq!(rotation.entries[0].rotation_type, Some(RotationType::Automatic));
+    assert_eq!(rotation.entries[0].key_id(), key);
+    assert_eq!(kms.get_key_rotation_status(key)?.key_id(), key);
     let next = kms.get_key_rotation_status(key)?.next_rotation_date;
     assert_eq!(next, first.map(|first| first.plus_days(90)), "counted from the due date, not from the late one");
     assert_eq!(kms.decrypt(DecryptRequest::new(&before))?.plaintext.expose_secret(), b"x");
