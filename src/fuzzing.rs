@@ -1,3 +1,5 @@
 //! Entry points for the fuzz targets. Not part of the public API, and subject to change.
 
 pub use crate::kms::{rewritten_export_payload, rewritten_key_record, rewritten_root_record};
+#[cfg(feature = "wire")]
+pub use crate::wire::fuzzing::{MAX_BODY, MAX_DEPTH, MAX_VALUES, checked_request, parsed_body, request_shapes};

@@ -185,3 +185,6 @@ impl<'de> Visitor<'de> for Name {
         Ok(unescaped(value))
     }
 }
+
+#[cfg(test)]
+mod tests;

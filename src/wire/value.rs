@@ -91,12 +91,16 @@ impl fmt::Debug for Object<'_> {
 }
 
 impl Number {
-    /// Returns the integer, if the number is one. A float counts if it has no fraction.
+    /// Returns the integer, if the number is one. A float counts if it has no fraction; one beyond
+    /// the range becomes the end of the range.
     pub(super) fn as_integer(self) -> Option<i128> {
         match self {
             Self::Integer(value) => Some(value),
-            // Every integral float has an exact decimal form without a point.
-            Self::Float(value) if value.fract() == 0.0 => format!("{value:.0}").parse().ok(),
+            Self::Float(value) if value.fract() == 0.0 => {
+                let end = if value < 0.0 { i128::MIN } else { i128::MAX };
+                // Every integral float has an exact decimal form without a point.
+                Some(format!("{value:.0}").parse().unwrap_or(end))
+            }
             Self::Float(_) => None,
         }
     }
@@ -322,3 +326,6 @@ pub(super) fn lower_camel(name: &str) -> Cow<'_, str> {
         _ => Cow::Borrowed(name),
     }
 }
+
+#[cfg(test)]
+mod tests;
