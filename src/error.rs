@@ -312,13 +312,14 @@ impl ErrorKind {
             | Self::InvalidKeyUsage
             | Self::Tag
             | Self::InvalidMarker
+            | Self::Serialization
             | Self::InvalidImportToken
             | Self::InvalidGrantId
             | Self::InvalidGrantToken => io::ErrorKind::InvalidInput,
             Self::NotFound | Self::CustomKeyStoreNotFound | Self::ClusterNotFound => io::ErrorKind::NotFound,
             Self::AlreadyExists | Self::CustomKeyStoreNameInUse => io::ErrorKind::AlreadyExists,
             Self::AccessDenied | Self::NotAuthorized => io::ErrorKind::PermissionDenied,
-            Self::UnsupportedOperation => io::ErrorKind::Unsupported,
+            Self::UnsupportedOperation | Self::UnknownOperation => io::ErrorKind::Unsupported,
             Self::LimitExceeded => io::ErrorKind::QuotaExceeded,
             Self::Conflict | Self::ClusterInUse => io::ErrorKind::ResourceBusy,
             Self::InvalidCiphertext
@@ -500,6 +501,10 @@ kinds! {
     ClusterNotFound(Client) => Some("CloudHsmClusterNotFoundException"),
     /// The cluster does not hold the keys of the cluster that it is supposed to replace.
     ClusterNotRelated(Client) => Some("CloudHsmClusterNotRelatedException"),
+    /// A request in a wire format cannot be parsed, or a member has the wrong type.
+    Serialization(Client) => Some("SerializationException"),
+    /// A request in a wire format names an operation that AWS KMS does not have.
+    UnknownOperation(Client) => Some("UnknownOperationException"),
     /// The request would have succeeded, but it was a dry run.
     DryRun(Client) => Some("DryRunOperationException"),
     /// Concurrent changes to the same key kept winning. Try again.

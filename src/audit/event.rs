@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::ChangeId;
 use crate::clock::Timestamp;
@@ -51,6 +52,9 @@ pub enum Action {
     /// contains the rotation of the root key, a reset of metering, and operations on the trail
     /// itself.
     Authority(&'static str),
+    /// A call of an operation of AWS KMS that this library lacks. Contains the name of the
+    /// operation, or `UnknownOperation` if AWS KMS has none of that name.
+    Unsupported(&'static str),
 }
 
 impl Action {
@@ -69,7 +73,7 @@ impl Action {
             Self::DeleteIdentityPolicy => "DeleteIdentityPolicy",
             Self::ExportKey => "ExportKey",
             Self::ImportKeys => "ImportKeys",
-            Self::Authority(method) => method,
+            Self::Authority(method) | Self::Unsupported(method) => method,
         }
     }
 }
@@ -234,6 +238,9 @@ pub struct AuditEvent {
     pub principal: Principal,
     /// The service that forwarded the request for the principal, if any.
     pub via_service: Option<ServiceName>,
+    /// The ID of the request that the call belongs to, if its handle has one
+    /// ([`Kms::with_request_id`](crate::Kms::with_request_id)).
+    pub request_id: Option<Arc<str>>,
     /// The outcome of the action.
     pub outcome: Outcome,
     /// The error message returned to the caller if the action was denied or failed. It never
@@ -267,6 +274,7 @@ impl AuditEvent {
             action,
             principal,
             via_service: None,
+            request_id: None,
             outcome: Outcome::Success,
             message: None,
             change: None,
@@ -297,6 +305,7 @@ impl AuditEvent {
             | Action::CreateServiceKey
             | Action::ImportKeys
             | Action::Authority(_)
+            | Action::Unsupported(_)
             | Action::PutIdentityPolicy
             | Action::DeleteIdentityPolicy => false,
         }

@@ -31,6 +31,7 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// | `eventSource`, `eventName` | `kms.amazonaws.com`, the operation |
 /// | `awsRegion` | the region of the `Kms` |
 /// | `userIdentity` | `type`, `arn`, `accountId`; `invokedBy` names a service that acts on its own or forwards the call |
+/// | `requestID` | the ID of the request, if the handle of the call has one |
 /// | `outcome` | `intent`, `success`, `failure`, or `ambiguous` for a change that may or may not have taken effect; for the last two, `errorCode` is the name of the exception and `errorMessage` is its text |
 /// | `change` | links the intent of a change to its outcome; only in events about a change |
 /// | `readOnly`, `dryRun` | true or false |
@@ -102,7 +103,8 @@ impl Serialize for Json<'_> {
             | Action::GetIdentityPolicy
             | Action::ListIdentityPolicies
             | Action::DeleteIdentityPolicy
-            | Action::Authority(_) => ("AwsApiCall", "requestParameters"),
+            | Action::Authority(_)
+            | Action::Unsupported(_) => ("AwsApiCall", "requestParameters"),
             Action::RotateKey
             | Action::DeleteExpiredKeyMaterial
             | Action::DeleteKey
@@ -118,6 +120,9 @@ impl Serialize for Json<'_> {
         map.serialize_entry("eventName", &Displayed(event.action))?;
         map.serialize_entry("awsRegion", self.locality.region())?;
         map.serialize_entry("userIdentity", &Identity(event))?;
+        if let Some(id) = &event.request_id {
+            map.serialize_entry("requestID", &**id)?;
+        }
         map.serialize_entry("outcome", outcome_name(&event.outcome))?;
         if let Outcome::Failure(kind) | Outcome::Ambiguous(kind) = event.outcome {
             map.serialize_entry("errorCode", &Displayed(kind))?;
@@ -288,6 +293,7 @@ mod tests {
         let mut event =
             AuditEvent::new(Timestamp::from_unix_millis(1_234), Action::Call(Operation::ReEncryptTo), principal);
         event.via_service = Some(ServiceName::parse("s3")?);
+        event.request_id = Some("5a1f-\"1\"".into());
         event.message = Some("the key is disabled".into());
         event.additional = vec![("grantId", "00".into()), ("count", 2_u32.into())];
         event.outcome = Outcome::Failure(ErrorKind::Disabled);
@@ -312,7 +318,7 @@ mod tests {
                 "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/alice", "accountId": "111122223333",
                 "invokedBy": "s3.amazonaws.com"
             },
-            "outcome": "failure", "errorCode": "DisabledException",
+            "requestID": "5a1f-\"1\"", "outcome": "failure", "errorCode": "DisabledException",
             "errorMessage": "the key is disabled", "additionalEventData": {"grantId": "00", "count": 2}, "change": "30313233343536373839616263646566",
             "readOnly": true, "dryRun": false,
             "requestParameters": {

@@ -22,7 +22,7 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 ///
 /// | topic | operations |
 /// |---|---|
-/// | handles | [`in_memory`](Kms::in_memory), `open` (feature `sqlite`), [`builder`](Kms::builder), [`as_principal`](Kms::as_principal), [`as_service`](Kms::as_service), [`on_behalf_of`](Kms::on_behalf_of), [`principal`](Kms::principal), [`via_service`](Kms::via_service), [`locality`](Kms::locality), [`close`](Kms::close), [`is_closed`](Kms::is_closed) |
+/// | handles | [`in_memory`](Kms::in_memory), `open` (feature `sqlite`), [`builder`](Kms::builder), [`as_principal`](Kms::as_principal), [`as_service`](Kms::as_service), [`on_behalf_of`](Kms::on_behalf_of), [`with_request_id`](Kms::with_request_id), [`request_id`](Kms::request_id), [`principal`](Kms::principal), [`via_service`](Kms::via_service), [`locality`](Kms::locality), [`close`](Kms::close), [`is_closed`](Kms::is_closed) |
 /// | keys | [`create_key`](Kms::create_key), [`get_or_create_key`](Kms::get_or_create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key), [`keys`](Kms::keys) |
 /// | access | [`put_key_policy`](Kms::put_key_policy), [`get_key_policy`](Kms::get_key_policy), [`list_key_policies`](Kms::list_key_policies), [`put_identity_policy`](Kms::put_identity_policy), [`get_identity_policy`](Kms::get_identity_policy), [`list_identity_policies`](Kms::list_identity_policies), [`delete_identity_policy`](Kms::delete_identity_policy), [`key_policies`](Kms::key_policies) |
 /// | grants | [`create_grant`](Kms::create_grant), [`list_grants`](Kms::list_grants), [`list_retirable_grants`](Kms::list_retirable_grants), [`retire_grant`](Kms::retire_grant), [`retire_grant_by_token`](Kms::retire_grant_by_token), [`revoke_grant`](Kms::revoke_grant), [`grants`](Kms::grants), [`retirable_grants`](Kms::retirable_grants) |
@@ -106,16 +106,43 @@ pub struct Kms {
     pub(in crate::kms) principal: Principal,
     via: Option<ServiceName>,
     authority: bool,
+    request_id: Option<Arc<str>>,
 }
 
 impl Kms {
     pub(in crate::kms) fn authority(core: Core, account: AccountId) -> Self {
-        Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true }
+        Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true, request_id: None }
     }
 
     /// Returns a handle for another principal, which is not the authority.
     pub(in crate::kms) fn narrowed(&self, principal: Principal, via: Option<ServiceName>) -> Self {
-        Self { core: Arc::clone(&self.core), principal, via, authority: false }
+        Self { core: Arc::clone(&self.core), principal, via, authority: false, request_id: self.request_id.clone() }
+    }
+
+    /// Returns the same handle for the calls of one request.
+    pub(in crate::kms) fn of_request(&self, id: Arc<str>) -> Self {
+        Self { request_id: Some(id), ..self.clone() }
+    }
+
+    /// Returns the ID of the request that the calls of this handle belong to, if it was created with
+    /// one.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert_eq!(kms.request_id(), None);
+    /// assert_eq!(kms.with_request_id("order-17")?.request_id(), Some("order-17"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// Returns the ID of the request for an audit event.
+    pub(in crate::kms) fn shared_request_id(&self) -> Option<Arc<str>> {
+        self.request_id.clone()
     }
 
     /// Returns the service that forwards the calls of this handle, if there is one.
@@ -179,6 +206,7 @@ impl fmt::Debug for Kms {
         f.debug_struct("Kms")
             .field("principal", &self.principal)
             .field("via", &self.via)
+            .field("request_id", &self.request_id)
             .field("locality", self.core.registry.locality())
             .field("backend", &self.core.material.backend.name())
             .finish_non_exhaustive()

@@ -6,6 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal, PrincipalKind};
 use crate::kms::engine::handle::Kms;
 
+/// Maximum length of a request ID, in characters.
+const MAX_REQUEST_ID: usize = 128;
+
 impl Kms {
     /// Creates a handle that acts as another principal, of the same or another account. Requires
     /// the authority's handle.
@@ -118,5 +121,37 @@ impl Kms {
             return refused("the caller's handle belongs to another KMS");
         }
         Ok(self.narrowed(caller.principal.clone(), Some(service.clone())))
+    }
+
+    /// Returns this handle for the calls of one request: their audit events contain its ID. The
+    /// handle has the same rights. Handles that are created from it keep the ID.
+    ///
+    /// Use it to correlate the audit trail with the logs of the program, such as the request IDs of
+    /// its server.
+    ///
+    /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) unless the ID consists of 1 to 128 visible ASCII
+    ///   characters, without spaces.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::Kms;
+    /// use strongroom::audit::MemoryTrail;
+    ///
+    /// let trail = Arc::new(MemoryTrail::default());
+    /// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    /// kms.with_request_id("6f3c2a4e-0b1d")?.list_keys(Default::default())?;
+    /// assert_eq!(trail.events()[0].request_id.as_deref(), Some("6f3c2a4e-0b1d"));
+    /// assert!(kms.with_request_id("two words").is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn with_request_id(&self, id: &str) -> Result<Self> {
+        if (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(self.of_request(id.into()));
+        }
+        let text = format!("a request id must be 1 to {MAX_REQUEST_ID} visible ASCII characters");
+        Err(Error::new(ErrorKind::Validation, text))
     }
 }

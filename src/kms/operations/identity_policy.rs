@@ -1,7 +1,7 @@
 //! Policies of principals. They apply to operations without a key, and to keys whose policy
 //! delegates to the account.
 
-use crate::audit::{Action, AuditEvent};
+use crate::audit::Action;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Principal, PrincipalKind};
 use crate::kms::engine::handle::Kms;
@@ -149,8 +149,7 @@ impl Kms {
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
         let _in_progress = self.core.gate.enter()?;
-        let mut event = AuditEvent::new(self.core.time.now(), action, self.principal.clone());
-        event.via_service = self.via_service().cloned();
+        let mut event = self.new_event(action, self.core.time.now());
         event.parameters.push(("principal", principal.to_string().into()));
         event.parameters.extend(name.map(|name| ("policyName", truncated_for_audit(name).into())));
         event.parameters.extend(document.map(|document| ("policyDocument", truncated_for_audit(document).into())));

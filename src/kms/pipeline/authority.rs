@@ -22,9 +22,7 @@ impl Kms {
 
     /// Creates the event of an operation that only the authority may perform.
     pub(in crate::kms) fn authority_event(&self, what: &'static str) -> AuditEvent {
-        let mut event = AuditEvent::new(self.core.time.now(), Action::Authority(what), self.principal.clone());
-        event.via_service = self.via_service().cloned();
-        event
+        self.new_event(Action::Authority(what), self.core.time.now())
     }
 
     /// Runs an operation that only the authority may perform. A failure writes an event; after a

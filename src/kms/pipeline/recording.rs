@@ -1,6 +1,7 @@
 //! Recording of calls: every call writes its event to the audit log before its result is released.
 
 use crate::audit::{Action, AuditEvent};
+use crate::clock::Timestamp;
 use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::CustomKeyStoreId;
@@ -21,13 +22,20 @@ impl Kms {
         run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
         let _in_progress = self.core.gate.enter()?;
-        let mut event = AuditEvent::new(self.core.time.now(), Action::Call(call.operation), self.principal.clone());
-        event.via_service = self.via_service().cloned();
+        let mut event = self.new_event(Action::Call(call.operation), self.core.time.now());
         event.context = auditable_context(call.context);
         event.source_context = auditable_context(call.source_context);
         event.dry_run = call.dry_run;
         event.parameters = call.parameters;
         self.recorded(event, run)
+    }
+
+    /// Creates the event of an action that the holder of this handle requested.
+    pub(in crate::kms) fn new_event(&self, action: Action, time: Timestamp) -> AuditEvent {
+        let mut event = AuditEvent::new(time, action, self.principal.clone());
+        event.via_service = self.via_service().cloned();
+        event.request_id = self.shared_request_id();
+        event
     }
 
     /// Runs the work that an event describes, and writes the event before the result is released.

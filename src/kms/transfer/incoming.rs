@@ -4,7 +4,7 @@ use super::error::ExportError;
 use super::file;
 use super::payload::{self, PortableKey};
 use super::recipient::ExportIdentity;
-use crate::audit::{Action, AuditEvent, KeyResource};
+use crate::audit::{Action, KeyResource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
@@ -131,7 +131,7 @@ impl Kms {
                 CommitError::Failed(error) => error,
             })?;
         for arn in arns {
-            let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
+            let mut event = self.new_event(Action::ImportKeys, now);
             event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.key_id() });
             committed.record(event)?;
         }

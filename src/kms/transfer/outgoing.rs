@@ -5,7 +5,7 @@ use std::fmt;
 use super::file::{self, Header};
 use super::payload::{self, PortableKey};
 use super::recipient::ExportRecipient;
-use crate::audit::{Action, AuditEvent, KeyResource, Outcome};
+use crate::audit::{Action, KeyResource, Outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -193,7 +193,7 @@ impl Kms {
         let header = Header { store: self.core.registry.store_id(), exported: now };
         let file = file::seal(&self.core.material.backend, header, recipient, &payload)?;
         for PortableKey { record, .. } in &keys {
-            let mut event = AuditEvent::new(now, Action::ExportKey, self.principal.clone());
+            let mut event = self.new_event(Action::ExportKey, now);
             event.keys[0] = Some(KeyResource { account: record.account, key_id: record.key_id });
             event.outcome = Outcome::Success;
             event.parameters.push(("recipient", recipient.method().name().into()));

@@ -44,6 +44,37 @@ impl Watched {
     }
 }
 
+/// The ID is that of the handle: every event of its calls has it, refused or not, also of handles
+/// that were created from it. Other handles are not affected.
+#[test]
+fn every_event_of_a_request_has_its_id() -> TestResult {
+    let watched = Watched::new()?;
+    let request = watched.kms.with_request_id("a-1")?;
+    let alice = request.as_principal(Principal::user(AccountId::default(), "alice")?)?;
+    let key = request.create_key(Default::default())?.key_id();
+    assert!(request.describe_key("alias/missing").is_err());
+    assert!(alice.describe_key(key).is_err());
+    assert!(alice.as_principal(Principal::root(AccountId::default())).is_err());
+    request.list_identity_policies(alice.principal())?;
+    request.as_service("s3")?.on_behalf_of(&alice)?.list_keys(Default::default()).ok();
+    request.as_service("s3")?.on_behalf_of(&watched.kms)?.list_keys(Default::default())?;
+    let events = watched.trail.events();
+    assert!(events.len() >= 7, "{events:?}");
+    for event in &events[..events.len() - 1] {
+        assert_eq!(event.request_id.as_deref(), Some("a-1"), "{event:?}");
+    }
+    assert_eq!(watched.json()?["requestID"], "a-1");
+    watched.kms.list_keys(Default::default())?;
+    assert_eq!(watched.json()?.get("requestID"), None);
+
+    let longest = "x".repeat(128);
+    assert_eq!(request.with_request_id(&longest)?.request_id(), Some(longest.as_str()));
+    for id in ["", "a b", "a\n", "é", &"x".repeat(129)] {
+        assert_eq!(kind(watched.kms.with_request_id(id)), ErrorKind::Validation, "{id:?}");
+    }
+    Ok(())
+}
+
 /// Names that look alike when escaped remain distinct, and a repeated name appears only once.
 #[test]
 fn no_name_appears_twice_in_the_json_of_an_event() -> TestResult {
