@@ -162,7 +162,7 @@ mod kms;
 // L5: envelope encryption, and the protocol of AWS KMS
 pub mod envelope;
 #[cfg(feature = "wire")]
-mod wire;
+pub mod wire;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

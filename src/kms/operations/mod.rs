@@ -22,6 +22,8 @@ pub(super) mod keys;
 pub(super) mod mac;
 pub(super) mod metering;
 pub(super) mod public_key;
+#[cfg(feature = "wire")]
+mod refusals;
 pub(super) mod rotation;
 pub(super) mod signing;
 mod succession;
