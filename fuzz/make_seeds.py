@@ -1,5 +1,5 @@
 """Writes fuzzing seeds. Those of the message and policy targets come from the test data, those of the key targets from
-fuzz/keys, and those of the audit, key reference and root record targets from this script.
+fuzz/keys, and those of the audit, key reference, root record and wire targets from this script.
 
 Run after adding vectors: python3 fuzz/make_seeds.py
 
@@ -189,3 +189,30 @@ for name, record in {
     "another_format": b"\2" + root_record(1, b"file", [(1, b"file", bytes(72))])[1:],
 }.items():
     (folder / f"{name}.seed").write_bytes(record)
+
+# Bodies of requests: one with members of every type, one for each kind of violation, and one for each property of
+# JSON that the parser judges.
+folder = ROOT / "corpus" / "wire_json"
+folder.mkdir(parents=True, exist_ok=True)
+bodies = {
+    "valid": json.dumps({
+        "KeyId": "alias/a", "Plaintext": "AAEC", "EncryptionContext": {"a": "b"}, "GrantTokens": ["t"], "DryRun": False,
+        "Limit": 10, "ValidTo": 1.7e9, "Tags": [{"TagKey": "k", "TagValue": ""}], "Operations": ["Sign"],
+        "Constraints": {"SourceArn": "arn:aws:s3:::bucket/folder"}, "Unknown": None,
+    }),
+    "violations": json.dumps({
+        "KeyId": "", "Plaintext": "", "Limit": 0, "AliasName": "a b", "KeySpec": "AES", "Tags": [None, {"TagKey": ""}],
+        "Operations": ["Steal", None], "GrantTokens": ["t"] * 11, "NumberOfBytes": 1e300, "Marker": "\u0100\n",
+        "XksProxyUriPath": "/kms/xks/v123", "ReplicaRegion": "us--1", "EncryptionContext": {"a": None},
+    }),
+    "types": json.dumps({"KeyId": 1, "Plaintext": "A", "EncryptionContext": [], "GrantTokens": {}, "DryRun": "true"}),
+    "escapes": r'{"KeyI\u0064": "\ud83d\udd11\u0000\/\"\\", "Marker": "\ud800"}',
+    "same_name": r'{"KeyId": "a", "KeyI\u0064": "b", "Tags": [{"a": 1, "a": 2}]}',
+    "numbers": '{"a": [0, -0, 1e2, 1.5, 18446744073709551615, 18446744073709551616, -9223372036854775808, 1e400]}',
+    "private_number": '{"Limit": {"$serde_json::private::Number": "12"}}',
+    "deep": '{"a": ' + "[" * 33 + "]" * 33 + "}",
+    "trailing": '{} {"KeyId": "a"}',
+    "list": "[]",
+}
+for name, body in bodies.items():
+    (folder / f"{name}.seed").write_bytes(body.encode())

@@ -7,13 +7,13 @@ use super::json;
 use super::value::{Number, Object, Value};
 
 /// The longest body that is parsed, in bytes.
-pub const MAX_BODY: usize = json::MAX_BODY_BYTES;
+pub const MAX_REQUEST_BYTES: usize = json::MAX_BODY_BYTES;
 
 /// The deepest nesting that is parsed.
-pub const MAX_DEPTH: usize = json::MAX_DEPTH;
+pub const MAX_REQUEST_DEPTH: usize = json::MAX_DEPTH;
 
 /// The largest number of members and elements that is parsed.
-pub const MAX_VALUES: usize = json::MAX_VALUES;
+pub const MAX_REQUEST_VALUES: usize = json::MAX_VALUES;
 
 /// Parses the body of a request. Returns `None` if parsing fails.
 pub fn parsed_body(body: &[u8]) -> Option<Json> {

@@ -95,7 +95,7 @@ fn near_miss(value: &str, at: usize, character: char, edit: u8) -> String {
     match edit {
         0 => characters.insert(at, character),
         1 if at < characters.len() => characters[at] = character,
-        2 if at < characters.len() => drop(characters.remove(at)),
+        2 if at < characters.len() => _ = characters.remove(at),
         _ => characters.truncate(at),
     }
     characters.into_iter().collect()
