@@ -25,3 +25,5 @@ mod public_paths;
 mod root_key;
 mod storage;
 mod support;
+#[cfg(feature = "wire")]
+mod wire;

@@ -1,0 +1,3 @@
+//! The protocol of AWS KMS.
+
+mod aws_model;
