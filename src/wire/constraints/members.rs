@@ -1,6 +1,8 @@
 //! Every member of a request, with its type and bounds, as the model of AWS KMS states them
 //! (version 2014-11-01).
 //!
+//! The pattern of identifiers of keys is not in the model, but in answers of AWS KMS.
+//!
 //! A member has the same type in all operations, with one exception: `KeySpec` of a data key has
 //! the entry [`DATA_KEY_SPEC`].
 
@@ -40,7 +42,7 @@ pub(super) static MEMBERS: &[(&str, Shape)] = &[
     ("Description", text(0, 8192)),
     ("DestinationEncryptionAlgorithm", Enum(enums::ENCRYPTION_ALGORITHMS)),
     ("DestinationEncryptionContext", StringMap),
-    ("DestinationKeyId", text(1, 2048)),
+    ("DestinationKeyId", text_like(1, 2048, pattern::KEY_ID)),
     ("DryRun", Boolean),
     ("DryRunModifiers", list(&Enum(enums::DRY_RUN_MODIFIERS))),
     ("EncapsulationAlgorithm", Enum(enums::ENCAPSULATION_ALGORITHMS)),
@@ -57,7 +59,7 @@ pub(super) static MEMBERS: &[(&str, Shape)] = &[
     ("ImportType", Enum(enums::IMPORT_TYPES)),
     ("IncludeKeyMaterial", Enum(enums::INCLUDE_KEY_MATERIAL)),
     ("KeyAgreementAlgorithm", Enum(enums::KEY_AGREEMENT_ALGORITHMS)),
-    ("KeyId", text(1, 2048)),
+    ("KeyId", text_like(1, 2048, pattern::KEY_ID)),
     ("KeyMaterialDescription", text_like(0, 256, pattern::KEY_MATERIAL_DESCRIPTION)),
     ("KeyMaterialId", text_like(64, 64, pattern::KEY_MATERIAL_ID)),
     ("KeyPairSpec", Enum(enums::DATA_KEY_PAIR_SPECS)),
@@ -94,10 +96,10 @@ pub(super) static MEMBERS: &[(&str, Shape)] = &[
     ("SigningAlgorithm", Enum(enums::SIGNING_ALGORITHMS)),
     ("SourceEncryptionAlgorithm", Enum(enums::ENCRYPTION_ALGORITHMS)),
     ("SourceEncryptionContext", StringMap),
-    ("SourceKeyId", text(1, 2048)),
+    ("SourceKeyId", text_like(1, 2048, pattern::KEY_ID)),
     ("TagKeys", list(&TAG_KEY)),
     ("Tags", list(&Structure(TAG))),
-    ("TargetKeyId", text(1, 2048)),
+    ("TargetKeyId", text_like(1, 2048, pattern::KEY_ID)),
     ("TrustAnchorCertificate", text(1, 5000)),
     ("ValidTo", Timestamp),
     ("WrappingAlgorithm", Enum(enums::WRAPPING_ALGORITHMS)),

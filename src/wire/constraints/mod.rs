@@ -6,11 +6,11 @@
 //! | `members` | the members with their types and bounds |
 //! | `enums`, `pattern` | what a string may be |
 //! | `shape` | the vocabulary of these tables |
-//! | `violation` | the text of AWS for what is violated |
+//! | `violation` | the text of a violated constraint, in the form of AWS |
 //! | `describe` | the tables as JSON, for a comparison with the model |
 //!
-//! The tables contain what the model states, and nothing else. Rules that it states in prose, such
-//! as exactly one of `KeySpec` and `NumberOfBytes`, belong to the operations.
+//! The tables contain only the constraints of shapes. Rules that the model states in prose, such as
+//! exactly one of `KeySpec` and `NumberOfBytes`, belong to the operations.
 
 mod describe;
 mod enums;
@@ -26,8 +26,8 @@ use self::violation::{Constraint, Path, Report, Shown};
 use super::rejection::Rejection;
 use super::value::{Object, Value};
 
-/// Checks the members of a request. The first member of the wrong JSON type is an error of its own;
-/// otherwise, all violated constraints are reported together.
+/// Checks the members of a request. The first member of the wrong JSON type is reported alone. If
+/// all types are right, all violated constraints are reported together.
 ///
 /// Members that the operation does not have are ignored, and `null` counts as absent, as in AWS KMS.
 pub(super) fn check(operation: &str, members: &Object<'_>) -> Result<(), Rejection> {
@@ -38,8 +38,22 @@ pub(super) fn check(operation: &str, members: &Object<'_>) -> Result<(), Rejecti
             check_value(shape, value, Path::Member(None, name), &mut report)?;
         }
     }
-    check_present(operation.required.iter().copied(), members, None, &mut report);
+    let required = operation.required.iter().filter_map(|entry| Some((members::name_of(entry), members::find(entry)?)));
+    check_present(required, members, None, &mut report);
+    if operations::requires_ciphertext(operation.name) && !ignores_ciphertext(members) {
+        let ciphertext = members::find(CIPHERTEXT).map(|shape| (CIPHERTEXT, shape));
+        check_present(ciphertext.into_iter(), members, None, &mut report);
+    }
     report.into_result()
+}
+
+/// The member that [`operations::requires_ciphertext`] is about.
+const CIPHERTEXT: &str = "CiphertextBlob";
+
+/// Returns `true` for a dry run without ciphertext.
+fn ignores_ciphertext(members: &Object<'_>) -> bool {
+    members.boolean("DryRun") == Ok(Some(true))
+        && members.texts("DryRunModifiers").is_ok_and(|modifiers| modifiers.contains(&"IGNORE_CIPHERTEXT"))
 }
 
 /// Returns the names of all operations of AWS KMS, sorted.
@@ -60,7 +74,7 @@ impl Operation {
     }
 }
 
-/// Checks a member or element that is not a list, or a list with its elements.
+/// Checks a value, its elements and its members.
 fn check_value(shape: &Shape, value: &Value<'_>, path: Path<'_>, report: &mut Report) -> Result<(), Rejection> {
     if matches!(value, Value::Null) {
         return Ok(());
@@ -126,7 +140,7 @@ fn check_structure(
             check_value(&field.shape, value, Path::Member(Some(&path), name), report)?;
         }
     }
-    let required = fields.iter().filter(|field| field.required).map(|field| field.name);
+    let required = fields.iter().filter(|field| field.required).map(|field| (field.name, &field.shape));
     check_present(required, object, Some(&path), report);
     Ok(())
 }
@@ -192,13 +206,14 @@ fn check_string_map(value: &Value<'_>, path: Path<'_>, report: &mut Report) -> R
 
 /// Reports required members that are absent.
 fn check_present(
-    required: impl Iterator<Item = &'static str>,
+    required: impl Iterator<Item = (&'static str, &'static Shape)>,
     members: &Object<'_>,
     parent: Option<&Path<'_>>,
     report: &mut Report,
 ) {
-    for name in required.filter(|name| members.get(name).is_none()) {
-        report.add(Shown::Missing, Path::Member(parent, name), format_args!("{}", Constraint::NotNull));
+    for (name, shape) in required.filter(|(name, _)| members.get(name).is_none()) {
+        let shown = if shape.is_sensitive() { Shown::Hidden } else { Shown::Missing };
+        report.add(shown, Path::Member(parent, name), format_args!("{}", Constraint::NotNull));
     }
 }
 

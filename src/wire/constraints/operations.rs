@@ -12,6 +12,12 @@ pub(super) struct Operation {
     pub(super) optional: &'static [&'static str],
 }
 
+/// Returns `true` if the operation requires a ciphertext, except in a dry run that ignores it. The
+/// model states that in prose, and AWS KMS reports it like the constraints of shapes.
+pub(super) fn requires_ciphertext(operation: &str) -> bool {
+    matches!(operation, "Decrypt" | "ReEncrypt")
+}
+
 /// Returns an operation.
 pub(super) fn find(name: &str) -> Option<&'static Operation> {
     let at = OPERATIONS.binary_search_by_key(&name, |operation| operation.name).ok()?;

@@ -55,6 +55,8 @@ pub(super) const SERVICE_PRINCIPAL: Pattern = Pattern {
     text: r"^([A-Za-z0-9\-]+)\.([A-Za-z0-9\-]+)(\.[A-Za-z0-9\-]+)+$",
     rule: Rule::Special(is_service_principal),
 };
+/// The model does not state this pattern, but AWS KMS reports it for identifiers of keys.
+pub(super) const KEY_ID: Pattern = Pattern { text: r"^\p{ASCII}+$", rule: Rule::Some(&['\0'..='\x7f']) };
 pub(super) const KEY_MATERIAL_DESCRIPTION: Pattern = Pattern {
     text: r"^[a-zA-Z0-9:/_\s.-]+$",
     // The range from hyphen to colon contains point, slash and the digits; that from tab to carriage
@@ -91,12 +93,13 @@ pub(super) const ACCOUNT_ID: Pattern = Pattern { text: "[0-9]{12}", rule: Rule::
 
 /// All patterns.
 #[cfg(test)]
-pub(super) const ALL: [Pattern; 18] = [
+pub(super) const ALL: [Pattern; 19] = [
     ALIAS_NAME,
     CLUSTER_ID,
     SOURCE_ARN,
     PRINCIPAL,
     SERVICE_PRINCIPAL,
+    KEY_ID,
     KEY_MATERIAL_DESCRIPTION,
     KEY_MATERIAL_ID,
     MARKER,

@@ -39,6 +39,13 @@ pub(super) enum Shape {
     Structure(&'static [Field]),
 }
 
+impl Shape {
+    /// Returns `true` if the model marks the type as sensitive.
+    pub(super) const fn is_sensitive(&self) -> bool {
+        matches!(self, Self::Text { sensitive: true, .. } | Self::Blob { sensitive: true, .. })
+    }
+}
+
 /// A member of a structure.
 #[derive(Debug)]
 pub(super) struct Field {

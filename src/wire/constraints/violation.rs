@@ -108,7 +108,7 @@ impl fmt::Display for Path<'_> {
 /// The form in which a message contains the value.
 #[derive(Clone, Copy)]
 pub(super) enum Shown<'v> {
-    /// Not at all: blobs, sensitive members, encryption contexts.
+    /// Not at all: blobs, sensitive members even if they are absent, and encryption contexts.
     Hidden,
     Missing,
     Value(&'v Value<'v>),

@@ -32,10 +32,28 @@ fn differences(place: &str, ours: &Value, theirs: &Value, found: &mut Vec<String
     }
 }
 
+/// The pattern of identifiers of keys, which AWS KMS reports although the model lacks it.
+const KEY_ID_PATTERN: &str = r"^\p{ASCII}+$";
+
+/// Removes the pattern of identifiers of keys.
+fn without_added_pattern(mut shapes: Value) -> Value {
+    let mut removed = 0;
+    for members in shapes.as_object_mut().expect("operations").values_mut() {
+        for name in ["KeyId", "SourceKeyId", "DestinationKeyId", "TargetKeyId"] {
+            if let Some(member) = members.get_mut(name) {
+                assert_eq!(member["pattern"].take(), KEY_ID_PATTERN, "{name}");
+                removed += 1;
+            }
+        }
+    }
+    assert!(removed > 40, "{removed}");
+    shapes
+}
+
 #[test]
 fn every_operation_and_member_is_that_of_the_model() {
     let Some(model) = model("every_operation_and_member_is_that_of_the_model") else { return };
-    let ours = request_shapes();
+    let ours = without_added_pattern(request_shapes());
     let mut found = Vec::new();
     differences("", &ours, &model, &mut found);
     assert!(found.is_empty(), "{}", found.join("\n"));

@@ -12,6 +12,7 @@ use super::{ALL, Pattern};
 /// classes are ASCII only, and a dot matches no end of a line.
 fn translated(pattern: Pattern) -> String {
     [
+        (r"\p{ASCII}", "[\\x00-\\x7F]"),
         (r"[\w]", "[0-9A-Za-z_]"),
         (r"[\w+", "[0-9A-Za-z_+"),
         (r"_\s.-]", "_ \\t\\n\\x0B\\f\\r.-]"),
