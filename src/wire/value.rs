@@ -41,7 +41,8 @@ pub(super) enum Number {
     Float(f64),
 }
 
-/// A JSON string: a part of the body or, if it has escapes, a copy that is wiped when dropped.
+/// A JSON string: a part of the body or, if it has escapes, a copy that is wiped when dropped. The
+/// buffer in which the parser resolves escapes is not wiped.
 pub(super) enum Text<'a> {
     Borrowed(&'a str),
     Unescaped(Zeroizing<String>),

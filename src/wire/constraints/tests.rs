@@ -1,6 +1,7 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64ct::{Base64, Encoding};
+use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::super::fuzzing::checked_request;
@@ -505,6 +506,51 @@ fn only_a_dry_run_that_ignores_the_ciphertext_needs_none() {
                 "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must \
                  not be null"
             );
+        }
+    }
+}
+
+/// Values of every JSON type, among them some that are valid for a member.
+fn values() -> impl Strategy<Value = Json> {
+    let scalar = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::Bool),
+        any::<i64>().prop_map(Json::from),
+        any::<f64>().prop_map(Json::from),
+        (0..3000_u32).prop_map(Json::from),
+        any::<String>().prop_map(Json::String),
+        proptest::collection::vec(any::<u8>(), 0..70).prop_map(|bytes| Base64::encode_string(&bytes).into()),
+        proptest::sample::select(vec!["RAW", "AES_256", "Sign", "SYMMETRIC_DEFAULT", "SELF", "us-east-1"])
+            .prop_map(Json::from),
+    ];
+    let names = proptest::sample::select(vec!["TagKey", "TagValue", "SourceArn", "AccessKeyId", "AttestationDocument"]);
+    scalar.prop_recursive(3, 24, 4, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..12).prop_map(Json::Array),
+            proptest::collection::btree_map(names.clone(), inner, 0..4).prop_map(|members| json!(members)),
+        ]
+    })
+}
+
+proptest! {
+    /// A refusal is one of two exceptions. Its text is bounded, and counts what it reports.
+    #[test]
+    fn any_request_is_accepted_or_refused_with_a_bounded_text(
+        operation in (0..operations::OPERATIONS.len()).prop_map(|at| &operations::OPERATIONS[at]),
+        picks in proptest::collection::vec((any::<proptest::sample::Index>(), values()), 0..8),
+    ) {
+        let entries: Vec<_> = operation.required.iter().chain(operation.optional).copied().collect();
+        let members: BTreeMap<_, _> = picks.iter().map(|(at, value)| (members::name_of(entries[at.index(entries.len())]), value)).collect();
+        match checked_request(operation.name, json!(members).to_string().as_bytes()) {
+            Ok(()) => {}
+            Err((SERIALIZATION, text)) => prop_assert!(text.is_some_and(|text| text.len() < 100)),
+            Err((code, text)) => {
+                prop_assert_eq!(code, VALIDATION);
+                let text = text.expect("AWS has a text");
+                let reported = text.matches("failed to satisfy constraint: ").count();
+                prop_assert!((1..=10).contains(&reported) && text.len() < 20_000, "{}", text);
+                prop_assert!(text.starts_with(&format!("{reported} validation error")), "{}", text);
+            }
         }
     }
 }
