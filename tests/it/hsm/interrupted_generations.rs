@@ -14,10 +14,10 @@ use strongroom::{Error, ErrorKind, Result};
 use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
 use super::named_keys::{
-    DEVICE_REMOVED, MEMBERS, World, assert_found, connect, connected, credential, material, of, overtaken, unconnected,
-    wrap,
+    DEVICE_REMOVED, MEMBERS, World, assert_found, connect, connected, credential, material, of, unconnected, wrap,
 };
 use crate::support::child_process;
+use crate::support::soft_tokens::overtaken;
 
 /// The libtest name of the child, and the variable that contains its instructions:
 /// `folder of east|folder of west|member|call|before or after`.

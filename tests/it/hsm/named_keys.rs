@@ -22,7 +22,7 @@ use crate::support::child_process;
 use crate::support::kms::kind;
 use crate::support::soft_tokens::{
     CKA_ALWAYS_SENSITIVE, CKA_DECRYPT, CKA_EXTRACTABLE, CKA_LOCAL, CKA_NEVER_EXTRACTABLE, CKA_SENSITIVE, CKA_WRAP,
-    soft_hsm, two_soft_hsms,
+    overtaken, soft_hsm, two_soft_hsms,
 };
 
 const REPLICATION_KEY: &[u8] = b"replication key";
@@ -150,28 +150,6 @@ pub(super) fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) 
     for _ in MEMBERS {
         assert_eq!(found.unwrap(b"binding", wrapped).expect("both are the same key"), material());
     }
-}
-
-/// Starts `work`, lets it hang in a call of `function` after skipping `skip` calls, and runs
-/// something else during the hang.
-pub(super) fn overtaken<T: Send>(
-    hsm: &SoftHsm,
-    function: Function,
-    skip: u64,
-    work: impl FnOnce() -> T + Send,
-    overtakes: impl FnOnce(),
-) -> T {
-    let calls = hsm.shim().calls(function);
-    hsm.shim().rule(function, skip, 1, Action::Hang);
-    thread::scope(|scope| {
-        let hanging = scope.spawn(work);
-        while hsm.shim().calls(function) < calls + skip + 1 && !hanging.is_finished() {
-            thread::yield_now();
-        }
-        overtakes();
-        hsm.shim().clear();
-        hanging.join().expect("no thread panicked")
-    })
 }
 
 #[test]

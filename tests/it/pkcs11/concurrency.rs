@@ -10,6 +10,7 @@ use strongroom::provider::pkcs11::{ErrorClass, NewKey, Token, TokenKeyKind};
 use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
 use super::{aes, config, module, pin, soft_hsm, token};
+use crate::support::soft_tokens::overtaken;
 
 const THREADS: u8 = 8;
 
@@ -102,18 +103,18 @@ fn a_key_is_made_after_another_one_of_the_same_module() {
     second.connect().expect("the token connects");
     let make = |token: &Token, id: u8| token.generate_key(&NewKey::new(&[id; 32], "key", TokenKeyKind::Aes256));
     let made = hsm.shim().calls(Function::GenerateKey);
-    hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Hang);
-    thread::scope(|scope| {
-        let hanging = scope.spawn(|| make(&first, 1));
-        while hsm.shim().calls(Function::GenerateKey) == made {
-            thread::yield_now();
-        }
-        assert_eq!(make(&second, 2).expect_err("the other call is in progress").class(), ErrorClass::Busy);
-        assert_eq!(hsm.shim().calls(Function::GenerateKey), made + 1, "the token was not called");
-        second.random(16).expect("calls that do not concern objects continue");
-        hsm.shim().clear();
-        hanging.join().expect("no thread panicked").expect("a key");
-    });
+    let late = overtaken(
+        &hsm,
+        Function::GenerateKey,
+        0,
+        || make(&first, 1),
+        || {
+            assert_eq!(make(&second, 2).expect_err("the other call is in progress").class(), ErrorClass::Busy);
+            assert_eq!(hsm.shim().calls(Function::GenerateKey), made + 1, "the token was not called");
+            second.random(16).expect("calls that do not concern objects continue");
+        },
+    );
+    late.expect("a key");
     make(&second, 2).expect("the call gets its turn");
 }
 
@@ -125,24 +126,19 @@ fn a_key_that_is_not_known_yet_is_looked_for_after_another_one_is_made() {
     let second = Token::new(&module(&hsm), config("one").session_wait(Duration::from_millis(50)), pin());
     let (known, unknown) = (aes(&first, 1), aes(&first, 2));
     second.encrypt(&known, b"context", b"text").expect("the key is found");
-    let made = hsm.shim().calls(Function::GenerateKey);
     let sought = hsm.shim().calls(Function::FindObjectsInit);
-    hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Hang);
-    thread::scope(|scope| {
-        let hanging = scope.spawn(|| first.generate_key(&NewKey::new(&[3; 32], "key", TokenKeyKind::Aes256)));
-        while hsm.shim().calls(Function::GenerateKey) == made {
-            thread::yield_now();
-        }
+    let generate = || first.generate_key(&NewKey::new(&[3; 32], "key", TokenKeyKind::Aes256));
+    let mut seeks = 0;
+    let late = overtaken(&hsm, Function::GenerateKey, 0, generate, || {
         let busy = second.encrypt(&unknown, b"context", b"text").expect_err("another key is being created");
         assert_eq!(busy.class(), ErrorClass::Busy, "{busy}");
         second.encrypt(&known, b"context", b"text").expect("the key is known");
-        let seeks = hsm.shim().calls(Function::FindObjectsInit) - sought;
-        hsm.shim().clear();
-        hanging.join().expect("no thread panicked").expect("a key");
-        // All by the thread that creates a key: three to check that the id is free, and one to
-        // probe for free space.
-        assert_eq!(seeks, 4);
+        seeks = hsm.shim().calls(Function::FindObjectsInit) - sought;
     });
+    late.expect("a key");
+    // All by the thread that creates a key: three to check that the id is free, and one to probe for
+    // free space.
+    assert_eq!(seeks, 4);
     second.encrypt(&unknown, b"context", b"text").expect("the call gets its turn");
 }
 

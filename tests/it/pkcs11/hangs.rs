@@ -1,6 +1,5 @@
 //! Calls that never return: each costs one thread or one caller, and affects no others.
 
-use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use strongroom::provider::pkcs11::{CallMode, ErrorClass, Token};
 use strongroom_pkcs11_faults::{Action, Function};
 
 use super::{aes, config, module, pin, soft_hsm, token};
+use crate::support::soft_tokens::{ClearedAtEnd, overtaken};
 
 #[test]
 fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
@@ -82,18 +82,8 @@ fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
     let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
-    let started = Barrier::new(2);
-    thread::scope(|scope| {
-        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
-        let encrypts = hsm.shim().calls(Function::Encrypt);
-        let hanging = scope.spawn(|| {
-            started.wait();
-            token.encrypt(&key, b"context", b"text")
-        });
-        started.wait();
-        while hsm.shim().calls(Function::Encrypt) == encrypts {
-            thread::yield_now();
-        }
+    let encrypt = || token.encrypt(&key, b"context", b"text");
+    let late = overtaken(&hsm, Function::Encrypt, 0, encrypt, || {
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect("other tokens still work").expose_secret(), b"text");
         assert!(!token.health().module_wedged, "it may be any call that takes long");
         // An initialization neither waits forever for the call nor runs while it is in progress.
@@ -103,10 +93,9 @@ fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
         assert_eq!(hsm.shim().calls(Function::Finalize), finalised);
         assert!(token.health().module_wedged);
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect("other tokens still work").expose_secret(), b"text");
-        hsm.shim().clear();
-        let late = hanging.join().expect("no thread panicked").expect("the call returns");
-        assert_eq!(token.decrypt(&key, b"context", &late).expect("decryption succeeds").expose_secret(), b"text");
     });
+    let late = late.expect("the call returns");
+    assert_eq!(token.decrypt(&key, b"context", &late).expect("decryption succeeds").expose_secret(), b"text");
 }
 
 #[test]
@@ -114,16 +103,16 @@ fn a_login_that_hangs_does_not_hang_the_others() {
     let Some(hsm) = soft_hsm("a_login_that_hangs_does_not_hang_the_others", &["one"]) else { return };
     let config = config("one").session_wait(Duration::from_millis(100));
     let token = Token::new(&module(&hsm), config, pin());
-    thread::scope(|scope| {
-        hsm.shim().rule(Function::Login, 0, 1, Action::Hang);
-        let hanging = scope.spawn(|| token.connect().map(drop));
-        while hsm.shim().calls(Function::Login) == 0 {
-            thread::yield_now();
-        }
-        assert_eq!(token.check().expect_err("no connection").class(), ErrorClass::TokenLost);
-        hsm.shim().clear();
-        hanging.join().expect("no thread panicked").expect("the call returns");
-    });
+    let late = overtaken(
+        &hsm,
+        Function::Login,
+        0,
+        || token.connect().map(drop),
+        || {
+            assert_eq!(token.check().expect_err("no connection").class(), ErrorClass::TokenLost);
+        },
+    );
+    late.expect("the call returns");
     token.check().expect("the token connects");
 }
 
@@ -139,6 +128,7 @@ fn an_initialization_is_waited_for_and_does_not_hang_the_others() {
         hsm.shim().rule(Function::Initialize, 0, 1, action);
         thread::scope(|scope| {
             let initializing = scope.spawn(|| one.connect().map(drop));
+            let _cleared = ClearedAtEnd(hsm.shim());
             while hsm.shim().calls(Function::Initialize) == calls {
                 thread::yield_now();
             }
@@ -186,6 +176,7 @@ fn a_token_without_another_session_is_not_asked_for_one_again() {
         let encrypts = hsm.shim().calls(Function::Encrypt);
         hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
         let first = scope.spawn(|| token.encrypt(&key, b"context", b"text").map(drop));
+        let _cleared = ClearedAtEnd(hsm.shim());
         while hsm.shim().calls(Function::Encrypt) == encrypts {
             thread::yield_now();
         }
@@ -229,17 +220,8 @@ fn a_doubtful_answer_is_checked_with_a_new_session() {
     let encrypt = || token.encrypt(&key, b"context", b"text").map(drop);
     let sessions = || (hsm.shim().calls(Function::OpenSession), hsm.shim().calls(Function::CloseSession));
     // Two calls at the same time leave two sessions to use again.
-    thread::scope(|scope| {
-        let encrypts = hsm.shim().calls(Function::Encrypt);
-        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
-        let hanging = scope.spawn(encrypt);
-        while hsm.shim().calls(Function::Encrypt) == encrypts {
-            thread::yield_now();
-        }
-        encrypt().expect("it has a session of its own");
-        hsm.shim().clear();
-        hanging.join().expect("no thread panicked").expect("the call returns");
-    });
+    let late = overtaken(&hsm, Function::Encrypt, 0, encrypt, || encrypt().expect("it has a session of its own"));
+    late.expect("the call returns");
     let (opened, closed) = sessions();
     for _ in 0..3 {
         encrypt().expect("encryption succeeds");

@@ -13,6 +13,7 @@ use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
 
 use super::{aes, config, module, nss, options, pin, soft_hsm, token};
 use crate::support::child_process;
+use crate::support::soft_tokens::overtaken;
 
 /// CKF_USER_PIN_COUNT_LOW, which forbids nothing.
 const COUNT_LOW: u64 = 0x1_0000;
@@ -430,22 +431,17 @@ fn a_child_that_is_forked_under_a_call_of_its_parent_goes_on_by_itself() {
         let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
         let opens =
             |token: &Token| token.decrypt(&key, b"context", &sealed).map(|text| text.expose_secret() == b"text");
-        let (calls, logins) = (hsm.shim().calls(Function::Encrypt), hsm.shim().calls(Function::Login));
-        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
-        thread::scope(|scope| {
-            let hanging = scope.spawn(|| token.encrypt(&key, b"context", b"text"));
-            while hsm.shim().calls(Function::Encrypt) == calls {
-                thread::yield_now();
-            }
+        let logins = hsm.shim().calls(Function::Login);
+        let encrypt = || token.encrypt(&key, b"context", b"text");
+        let late = overtaken(&hsm, Function::Encrypt, 0, encrypt, || {
             let code = in_child(std::panic::AssertUnwindSafe(|| {
                 let opened = opens(&token).is_ok_and(|right| right);
                 i32::from(!opened) + 2 * i32::from(hsm.shim().calls(Function::Login) != logins + 1)
             }));
             assert_eq!(code, 0, "{mode:?}: 1: the child cannot decrypt; 2: it used the parent's session");
             assert!(opens(&token).expect("the parent still works"));
-            hsm.shim().clear();
-            hanging.join().expect("no thread panicked").expect("the call of the parent returns");
         });
+        late.expect("the call of the parent returns");
     }
 }
 

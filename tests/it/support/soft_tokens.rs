@@ -1,6 +1,8 @@
 //! Software tokens, and the attributes of their keys.
 
-use strongroom_pkcs11_faults::{Nss, SoftHsm};
+use std::thread;
+
+use strongroom_pkcs11_faults::{Action, Function, Nss, Shim, SoftHsm};
 
 use crate::support::external_tools;
 
@@ -25,6 +27,39 @@ pub(crate) fn nss(test: &str) -> Option<Nss> {
         external_tools::missing(test, "NSS softokn and certutil are not installed; ./test.sh installs them");
     }
     found
+}
+
+/// Clears the rules of a shim when it is dropped. If an assertion fails while a call hangs, its
+/// thread ends, and with it the scope that waits for the thread.
+pub(crate) struct ClearedAtEnd<'a>(pub(crate) &'a Shim);
+
+impl Drop for ClearedAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Starts `work`, lets it hang in a call of `function` after skipping `skip` calls, and runs
+/// something else during the hang.
+pub(crate) fn overtaken<T: Send>(
+    hsm: &SoftHsm,
+    function: Function,
+    skip: u64,
+    work: impl FnOnce() -> T + Send,
+    overtakes: impl FnOnce(),
+) -> T {
+    let calls = hsm.shim().calls(function);
+    hsm.shim().rule(function, skip, 1, Action::Hang);
+    thread::scope(|scope| {
+        let hanging = scope.spawn(work);
+        let cleared = ClearedAtEnd(hsm.shim());
+        while hsm.shim().calls(function) < calls + skip + 1 && !hanging.is_finished() {
+            thread::yield_now();
+        }
+        overtakes();
+        drop(cleared);
+        hanging.join().expect("no thread panicked")
+    })
 }
 
 /// Attributes of type CK_BBOOL.
