@@ -24,7 +24,7 @@ pub fn parsed_body(body: &[u8]) -> Option<Json> {
 /// the message of a request that is refused.
 ///
 /// # Errors
-/// Returns the exception if the request is refused.
+/// - The name of the exception and the message, if the request is refused.
 pub fn checked_request(operation: &str, body: &[u8]) -> Result<(), (&'static str, Option<String>)> {
     let checked = json::parse(body).and_then(|object| constraints::check(operation, &object));
     checked.map_err(|rejection| (rejection.code(), rejection.message().map(str::to_owned)))

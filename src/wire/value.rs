@@ -168,7 +168,7 @@ impl Value<'_> {
     }
 
     /// Returns the bytes of a blob: standard base64 with padding (RFC 4648, section 4).
-    pub(super) fn as_blob(&self) -> Result<SecretBytes, Rejection> {
+    pub(super) fn to_blob(&self) -> Result<SecretBytes, Rejection> {
         let Self::Text(text) = self else { return Err(self.not_a("a Blob")) };
         let bytes = Base64::decode_vec(text.as_str()).map_err(|_| {
             Rejection::wrong_type("STRING_VALUE can not be converted to a Blob: it is not base64 with padding")
@@ -266,7 +266,7 @@ impl<'a> Object<'a> {
 
     /// Returns the decoded bytes of a blob.
     pub(super) fn blob(&self, name: &str) -> Result<Option<SecretBytes>, Rejection> {
-        self.read(name, Value::as_blob)
+        self.read(name, Value::to_blob)
     }
 
     /// Returns the elements of a list.

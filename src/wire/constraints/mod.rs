@@ -100,7 +100,7 @@ fn broken(shape: &Shape, value: &Value<'_>) -> Result<Vec<Constraint>, Rejection
             constraints.retain(|constraint| !constraint.allows_text(text));
         }
         Shape::Blob { .. } => {
-            let length = value.as_blob()?.len();
+            let length = value.to_blob()?.len();
             constraints.retain(|constraint| !constraint.allows_length(length));
         }
         Shape::Integer { .. } => {
