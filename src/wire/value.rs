@@ -107,7 +107,7 @@ impl Number {
     }
 
     /// Returns the number of milliseconds in this number of seconds, rounded toward the past.
-    fn as_millis(self) -> Option<i64> {
+    fn to_unix_millis(self) -> Option<i64> {
         match self {
             Self::Integer(seconds) => i64::try_from(seconds.checked_mul(1000)?).ok(),
             // Rounds to a microsecond first, because most fractions have no exact binary form.
@@ -160,7 +160,7 @@ impl Value<'_> {
     pub(super) fn as_timestamp(&self) -> Result<Timestamp, Rejection> {
         match self {
             Self::Number(number) => {
-                let millis = number.as_millis().ok_or_else(|| self.not_a("milliseconds since epoch"))?;
+                let millis = number.to_unix_millis().ok_or_else(|| self.not_a("milliseconds since epoch"))?;
                 Ok(Timestamp::from_unix_millis(millis))
             }
             other => Err(other.not_a("milliseconds since epoch")),
