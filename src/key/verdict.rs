@@ -95,6 +95,28 @@ impl Refusal {
         }
     }
 
+    /// Returns `true` if the state of the key is the reason, so that the operation may be allowed
+    /// later.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{Origin, Refusal};
+    ///
+    /// assert!(Refusal::PendingImport.is_about_state());
+    /// assert!(!Refusal::Origin(Origin::External).is_about_state());
+    /// ```
+    pub const fn is_about_state(self) -> bool {
+        match self {
+            Self::Disabled
+            | Self::PendingDeletion
+            | Self::NotPendingDeletion
+            | Self::PendingImport
+            | Self::Unavailable
+            | Self::Creating => true,
+            Self::Origin(_) | Self::Class(_) | Self::Material(_) => false,
+        }
+    }
+
     /// Returns the error message, in the wording of the service.
     pub fn message(self, key: &KeyArn) -> String {
         match self {
@@ -129,10 +151,14 @@ const fn class_name(class: SpecClass) -> &'static str {
 /// the only place with these rules.
 ///
 /// The first applicable rejection is returned, in this order:
-/// 1. The class of the key does not support the operation.
-/// 2. The key is being created.
-/// 3. The origin of the key does not support the operation.
-/// 4. The state of the key does not allow it.
+/// 1. The key is being created.
+/// 2. The origin of the key does not support the operation.
+/// 3. The state of the key does not allow it.
+/// 4. The class of the key does not support the operation.
+///
+/// The table of AWS KMS has origins before states. The service was observed to report a disabled
+/// asymmetric key as disabled when asked to rotate it, so the state comes before the class, and
+/// also before the key usage ([`Operation::check_key_usage`]).
 ///
 /// Some choices are left open by AWS KMS, or concern keys that it does not have:
 /// - `GetKeyRotationStatus` is allowed for asymmetric and HMAC keys, and reports that they do not
@@ -153,17 +179,17 @@ const fn class_name(class: SpecClass) -> &'static str {
 /// ```
 pub fn verdict(operation: Operation, state: KeyState, origin: Origin, class: SpecClass) -> Verdict {
     let row = operation.row();
-    if !row.classes.contains(&class) {
-        return Verdict::Refused(match operation.required_usage() {
-            Some(_) => Refusal::Material(class),
-            None => Refusal::Class(class),
-        });
-    }
     let answer = judge(row.rule, state);
     if answer != Verdict::Refused(Refusal::Creating) && !row.origins.contains(&origin) {
         return Verdict::Refused(Refusal::Origin(origin));
     }
-    answer
+    if answer.refusal().is_some() || row.classes.contains(&class) {
+        return answer;
+    }
+    Verdict::Refused(match operation.required_usage() {
+        Some(_) => Refusal::Material(class),
+        None => Refusal::Class(class),
+    })
 }
 
 /// Applies the rule of an operation to the state of a key.

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
-use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
+use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyManager, KeyState, Operation, Refusal, Verdict, verdict};
 use crate::kms::storage::loaded_key::LoadedKey;
 
 /// Rejects operations that the manager of a key does not allow, whatever a policy says.
@@ -43,9 +43,15 @@ const fn concerns_accounts(operation: Operation) -> bool {
     )
 }
 
+/// Checks the state, usage, origin, and class of a key. As in AWS KMS, a key in an unsuitable state
+/// is reported as such, even if it could never perform the operation.
 pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: KeyState) -> Result<()> {
     let record = &key.record;
-    match verdict(operation, state, record.origin, record.spec.class()) {
+    let verdict = verdict(operation, state, record.origin, record.spec.class());
+    if !verdict.refusal().is_some_and(Refusal::is_about_state) {
+        operation.check_key_usage(record.usage, &key.arn)?;
+    }
+    match verdict {
         Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
         Verdict::NotApplicable => {
             let text = format!("{operation} does not apply to {} in state {state}", key.arn);

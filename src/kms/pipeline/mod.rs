@@ -1,4 +1,4 @@
-//! The only path to a key: resolve, load, authorize, check usage and state, run, audit.
+//! The only path to a key: resolve, load, authorize, check state and usage, run, audit.
 //!
 //! An operation contains only its own step. It accesses a key through [`AuthorizedKey`], which only
 //! [`Kms::authorize`] creates, so no operation can skip a check. It runs inside [`Kms::audited`],
@@ -130,7 +130,6 @@ impl Kms {
         call_context.record_key(account, key_id);
         call_context.record_custom_key_store(key.record.custom_key_store);
         check_manager(operation, &key, self.via_service())?;
-        operation.check_key_usage(key.record.usage, &key.arn)?;
         let check = |key: &LoadedKey| {
             check_state(operation, key, self.core.registry.state_of(&key.record, call_context.now())?)
         };

@@ -3,15 +3,17 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use strongroom::algorithm::SigningAlgorithm;
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{
-    DataKeyPairSpec, DeletionWindow, KeyEvent, KeyId, KeyState, Operation, Origin, RotationPeriod, SpecClass, Tag, Verdict, verdict,
+    DataKeyPairSpec, DeletionWindow, KeyEvent, KeyId, KeySpec, KeyState, KeyUsage, Operation, Origin, RotationPeriod,
+    SpecClass, Tag, Verdict, verdict,
 };
 use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::request::{
     CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
-    PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
+    PageRequest, PutKeyPolicyRequest, ReEncryptRequest, SignRequest,
 };
 use strongroom::{EncryptionContext, Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
@@ -84,6 +86,43 @@ fn flags_that_callers_pass_on_have_the_effect_of_the_plain_setters() -> Result<(
     };
     assert_eq!(kind(put(false)), ErrorKind::MalformedPolicyDocument);
     assert!(put(true).is_ok());
+    Ok(())
+}
+
+#[test]
+fn an_unsuitable_state_is_reported_before_an_unsuitable_class_or_usage() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let symmetric = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    let p256 = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    let (hmac, p256) = (kms.create_key(hmac)?.key_id(), kms.create_key(p256)?.key_id());
+    let blob = kms.encrypt(EncryptRequest::new(symmetric, b"x"))?.ciphertext_blob;
+    type Attempt<'a> = (KeyId, ErrorKind, &'a dyn Fn(KeyId) -> Result<()>);
+    let attempts: [Attempt<'_>; 8] = [
+        (p256, ErrorKind::UnsupportedOperation, &|key| kms.rotate_key_on_demand(key).map(drop)),
+        (hmac, ErrorKind::UnsupportedOperation, &|key| kms.enable_key_rotation(key, RotationPeriod::default())),
+        (hmac, ErrorKind::UnsupportedOperation, &|key| kms.disable_key_rotation(key)),
+        (symmetric, ErrorKind::UnsupportedOperation, &|key| kms.get_public_key(key).map(drop)),
+        (p256, ErrorKind::InvalidKeyUsage, &|key| kms.encrypt(EncryptRequest::new(key, b"x")).map(drop)),
+        (hmac, ErrorKind::InvalidKeyUsage, &|key| kms.generate_data_key(GenerateDataKeyRequest::new(key)).map(drop)),
+        (p256, ErrorKind::IncorrectKey, &|key| kms.decrypt(DecryptRequest::new(&blob).key(key)?).map(drop)),
+        (symmetric, ErrorKind::InvalidKeyUsage, &|key| {
+            kms.sign(SignRequest::new(key, SigningAlgorithm::EcdsaSha256, b"x")).map(drop)
+        }),
+    ];
+    for (number, (key, unsuitable, attempt)) in attempts.into_iter().enumerate() {
+        assert_eq!(kind(attempt(key)), unsuitable, "{number}");
+        kms.disable_key(key)?;
+        let refused = attempt(key).expect_err("disabled");
+        let text = format!("{} is disabled.", kms.describe_key(key)?.arn());
+        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Disabled, text), "{number}");
+        kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+        assert_eq!(kind(attempt(key)), ErrorKind::InvalidState, "{number}");
+        kms.cancel_key_deletion(key)?;
+        kms.enable_key(key)?;
+    }
+    let waiting = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
+    assert_eq!(kind(kms.get_public_key(waiting)), ErrorKind::InvalidState);
     Ok(())
 }
 
