@@ -138,27 +138,27 @@ pub fn check_agreement_algorithm(spec: KeySpec, algorithm: KeyAgreementAlgorithm
     check_listed(spec.key_agreement_algorithms(KeyUsage::KeyAgreement), algorithm, algorithm.as_str(), spec)
 }
 
-/// Rejects a message that is shorter than `least` or longer than [`MAX_MESSAGE_BYTES`].
+/// Rejects a message that is empty or longer than [`MAX_MESSAGE_BYTES`].
 ///
 /// # Errors
-/// - [`Validation`](ErrorKind::Validation) if the message is too short or too long.
+/// - [`Validation`](ErrorKind::Validation) if the message is empty or too long.
 ///
 /// # Examples
 /// ```
 /// use strongroom::ErrorKind;
 /// use strongroom::key::{MAX_MESSAGE_BYTES, check_message_length};
 ///
-/// assert!(check_message_length(&[0; MAX_MESSAGE_BYTES], 1).is_ok());
-/// assert!(check_message_length(&[], 0).is_ok());
-/// assert_eq!(check_message_length(&[], 1).unwrap_err().kind(), ErrorKind::Validation);
+/// assert!(check_message_length(&[0; MAX_MESSAGE_BYTES]).is_ok());
+/// assert_eq!(check_message_length(&[]).unwrap_err().kind(), ErrorKind::Validation);
 /// ```
-pub fn check_message_length(message: &[u8], least: usize) -> Result<()> {
-    if (least..=MAX_MESSAGE_BYTES).contains(&message.len()) {
-        return Ok(());
-    }
+pub fn check_message_length(message: &[u8]) -> Result<()> {
     let length = message.len();
-    let advice = if length > MAX_MESSAGE_BYTES { ": KmsSigner and KmsMac accept longer ones" } else { "" };
-    let text = format!("the message must have {least} to {MAX_MESSAGE_BYTES} bytes, not {length}{advice}");
+    let advice = match length {
+        1..=MAX_MESSAGE_BYTES => return Ok(()),
+        0 => "",
+        _ => ": KmsSigner and KmsMac accept longer ones",
+    };
+    let text = format!("the message must have 1 to {MAX_MESSAGE_BYTES} bytes, not {length}{advice}");
     Err(Error::new(ErrorKind::Validation, text))
 }
 
@@ -221,9 +221,9 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_at_most_4096_bytes() {
-        for (length, least, fits) in [(0, 0, true), (0, 1, false), (1, 1, true), (4096, 0, true), (4097, 0, false)] {
-            assert_eq!(check_message_length(&vec![0; length], least).is_ok(), fits, "{length} {least}");
+    fn a_message_has_1_to_4096_bytes() {
+        for (length, fits) in [(0, false), (1, true), (4096, true), (4097, false)] {
+            assert_eq!(check_message_length(&vec![0; length]).is_ok(), fits, "{length}");
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyUsage};
 use crate::kms::engine::handle::Kms;
-use crate::kms::operations::mac::check_not_empty;
+use crate::kms::operations::mac::MacLimits;
 use crate::kms::request::{GenerateMacRequest, KeyReference, VerifyMacRequest};
 
 /// An HMAC key of a [`Kms`] as a value. Each MAC is a `GenerateMac` call, and each verification a
@@ -97,7 +97,7 @@ impl KmsMac {
     /// - The errors of [`Kms::generate_mac`], except that no message is too long.
     pub fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
         let request = GenerateMacRequest::new(&self.key_arn, self.algorithm, message);
-        self.kms.compute_mac(request, check_not_empty).map(|made| made.mac)
+        self.kms.compute_mac(request, MacLimits::Handle).map(|made| made.mac)
     }
 
     /// Verifies the MAC of a message.
@@ -107,6 +107,6 @@ impl KmsMac {
     /// - [`InvalidMac`](ErrorKind::InvalidMac) if the MAC is wrong.
     pub fn verify(&self, message: &[u8], mac: &[u8]) -> Result<()> {
         let request = VerifyMacRequest::new(&self.key_arn, self.algorithm, message, mac);
-        self.kms.check_mac(request, check_not_empty).map(drop)
+        self.kms.check_mac(request, MacLimits::Handle).map(drop)
     }
 }

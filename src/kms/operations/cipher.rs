@@ -1,7 +1,7 @@
 //! Encryption, decryption, and re-encryption of small data under a KMS key.
 
 use crate::algorithm::EncryptionAlgorithm;
-use crate::blob::{BlobPrefix, Scheme};
+use crate::blob::{BlobError, BlobPrefix, MAX_BLOB_LENGTH, Scheme};
 use crate::context::{EncryptionContext, too_long};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{
@@ -77,8 +77,8 @@ impl Kms {
     ///   damaged, belongs to another key, or is bound to another context.
     /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the request specifies another key, or one
     ///   that is not for encryption.
-    /// - [`Validation`](ErrorKind::Validation) if an RSA algorithm is requested without a key or
-    ///   with a context.
+    /// - [`Validation`](ErrorKind::Validation) if the ciphertext is empty or longer than 6,144
+    ///   bytes, or if an RSA algorithm is requested without a key or with a context.
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key does not support the algorithm.
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the key of the blob does not exist or the
     ///   caller may not use it.
@@ -215,6 +215,7 @@ impl Kms {
         conditions: &[RequestParameter<'_>],
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
+        check_ciphertext_length(request.ciphertext_blob)?;
         let context = request.context.unwrap_or(&NO_CONTEXT);
         let question =
             AuthzRequest::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
@@ -273,6 +274,23 @@ impl Kms {
             .map_err(without_detail)?;
         let key_material_id = Some(target.record().versions[index].material_id);
         Ok(Opened { plaintext, target, key_material_id })
+    }
+}
+
+/// Rejects a ciphertext of a length that no ciphertext can have, as the AWS KMS API does before it
+/// looks at the key.
+fn check_ciphertext_length(ciphertext: &[u8]) -> Result<()> {
+    let length = ciphertext.len();
+    if (1..=MAX_BLOB_LENGTH).contains(&length) {
+        return Ok(());
+    }
+    let text = format!("a ciphertext must have 1 to {MAX_BLOB_LENGTH} bytes, not {length}");
+    match BlobPrefix::parse(ciphertext) {
+        // A text or a message that was passed by mistake.
+        Err(error @ (BlobError::Base64 | BlobError::EnvelopeMessage)) => {
+            Err(Error::new(ErrorKind::Validation, format!("{text}: {error}")).with_source(error))
+        }
+        _ => Err(Error::new(ErrorKind::Validation, text)),
     }
 }
 

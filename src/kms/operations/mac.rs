@@ -40,14 +40,14 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn generate_mac(&self, request: GenerateMacRequest<'_, impl KeyReference>) -> Result<GenerateMacResponse> {
-        self.compute_mac(request, check_api_length)
+        self.compute_mac(request, MacLimits::Api)
     }
 
     /// Computes a message authentication code. Key handles allow messages of any length.
     pub(in crate::kms) fn compute_mac(
         &self,
         request: GenerateMacRequest<'_, impl KeyReference>,
-        check_length: fn(&[u8]) -> Result<()>,
+        limits: MacLimits,
     ) -> Result<GenerateMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = CallSpec::new(Operation::GenerateMac)
@@ -56,7 +56,7 @@ impl Kms {
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
-            let mac = authenticate(target, request.algorithm, request.message, check_length)?;
+            let mac = authenticate(target, request.algorithm, request.message, limits)?;
             Ok(GenerateMacResponse { mac, key_arn: target.arn().clone(), mac_algorithm: request.algorithm })
         })
     }
@@ -85,14 +85,14 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
-        self.check_mac(request, check_api_length)
+        self.check_mac(request, MacLimits::Api)
     }
 
     /// Verifies a message authentication code. Key handles allow messages of any length.
     pub(in crate::kms) fn check_mac(
         &self,
         request: VerifyMacRequest<'_, impl KeyReference>,
-        check_length: fn(&[u8]) -> Result<()>,
+        limits: MacLimits,
     ) -> Result<VerifyMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = CallSpec::new(Operation::VerifyMac)
@@ -101,7 +101,8 @@ impl Kms {
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
-            let expected = authenticate(target, request.algorithm, request.message, check_length)?;
+            let expected = authenticate(target, request.algorithm, request.message, limits)?;
+            limits.check_mac(request.mac)?;
             if !bool::from(expected.as_slice().ct_eq(request.mac)) {
                 let text = "the message authentication code does not match the message and key";
                 return Err(Error::new(ErrorKind::InvalidMac, text));
@@ -111,23 +112,44 @@ impl Kms {
     }
 }
 
-/// Accepts the lengths of messages that the AWS KMS API accepts.
-fn check_api_length(message: &[u8]) -> Result<()> {
-    check_message_length(message, 1)
+/// The maximum length of a code to verify, in bytes, as in the AWS KMS API.
+const MAX_MAC_BYTES: usize = 6144;
+
+/// The lengths of messages and codes that a caller accepts.
+#[derive(Clone, Copy)]
+pub(in crate::kms) enum MacLimits {
+    /// Those of the AWS KMS API.
+    Api,
+    /// Those of a key handle: a message of any length but zero, and any code.
+    Handle,
 }
 
-/// Accepts messages of any length but zero.
-pub(in crate::kms) fn check_not_empty(message: &[u8]) -> Result<()> {
-    if message.is_empty() { check_message_length(message, 1) } else { Ok(()) }
+impl MacLimits {
+    fn check_message(self, message: &[u8]) -> Result<()> {
+        match self {
+            Self::Handle if !message.is_empty() => Ok(()),
+            Self::Api | Self::Handle => check_message_length(message),
+        }
+    }
+
+    fn check_mac(self, mac: &[u8]) -> Result<()> {
+        match (self, mac.len()) {
+            (Self::Handle, _) | (Self::Api, 1..=MAX_MAC_BYTES) => Ok(()),
+            (Self::Api, length) => {
+                let text = format!("a message authentication code must have 1 to {MAX_MAC_BYTES} bytes, not {length}");
+                Err(Error::new(ErrorKind::Validation, text))
+            }
+        }
+    }
 }
 
 fn authenticate(
     target: &AuthorizedKey<'_>,
     algorithm: MacAlgorithm,
     message: &[u8],
-    check_length: fn(&[u8]) -> Result<()>,
+    limits: MacLimits,
 ) -> Result<Vec<u8>> {
     check_mac_algorithm(target.record().spec, algorithm)?;
-    check_length(message)?;
+    limits.check_message(message)?;
     target.mac()?.authenticate(message)
 }

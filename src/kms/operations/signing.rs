@@ -31,8 +31,9 @@ impl Kms {
     /// # Errors
     /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing or does not
     ///   support the algorithm.
-    /// - [`Validation`](ErrorKind::Validation) if the message is too long, the algorithm does not
-    ///   accept the message type, or the digest has the wrong length.
+    /// - [`Validation`](ErrorKind::Validation) if the message is empty or too long, the algorithm
+    ///   does not accept the message type, or the digest has the wrong length. A
+    ///   [`KmsSigner`](crate::KmsSigner) accepts messages of any length.
     /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
@@ -141,8 +142,10 @@ impl Kms {
         self.key_call(call, &request.key, |target, _| {
             let VerifyRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
-            if request.signature.len() > MAX_SIGNATURE_BYTES {
-                return Err(does_not_verify());
+            if !(1..=MAX_SIGNATURE_BYTES).contains(&request.signature.len()) {
+                let length = request.signature.len();
+                let text = format!("a signature must have 1 to {MAX_SIGNATURE_BYTES} bytes, not {length}");
+                return Err(Error::new(ErrorKind::Validation, text));
             }
             let signature = match request.signature_format {
                 SignatureFormat::Der => Cow::Borrowed(request.signature),
@@ -177,7 +180,7 @@ fn checked_input(
     message: &[u8],
 ) -> Result<SignatureInput<'_>> {
     check_signing_algorithm(spec, algorithm)?;
-    check_message_length(message, 0)?;
+    check_message_length(message)?;
     algorithm.check_message(form, message.len())?;
     Ok(match (algorithm, form) {
         // As in AWS KMS, a digest is the message of Ed25519ph and is hashed again.

@@ -49,11 +49,12 @@ fn every_flip_and_every_truncation_is_refused() -> Result<()> {
             let expected = if (2..18).contains(&at) { ErrorKind::AccessDenied } else { ErrorKind::InvalidCiphertext };
             assert_eq!(refused.kind(), expected, "byte {at}, bit {bit}");
         }
-        assert_eq!(kind(kms.decrypt(DecryptRequest::new(&blob[..at]))), ErrorKind::InvalidCiphertext, "cut at {at}");
+        let expected = if at == 0 { ErrorKind::Validation } else { ErrorKind::InvalidCiphertext };
+        assert_eq!(kind(kms.decrypt(DecryptRequest::new(&blob[..at]))), expected, "cut at {at}");
     }
     let longer = [&blob[..], &[0]].concat();
     assert_eq!(kind(kms.decrypt(DecryptRequest::new(&longer))), ErrorKind::InvalidCiphertext);
-    assert_eq!(kind(kms.decrypt(DecryptRequest::new(&vec![1; 6145]))), ErrorKind::InvalidCiphertext);
+    assert_eq!(kind(kms.decrypt(DecryptRequest::new(&[1; 6144]))), ErrorKind::InvalidCiphertext);
     Ok(())
 }
 
@@ -77,6 +78,17 @@ fn lengths_are_bounded() -> Result<()> {
     let (kms, key) = with_key()?;
     assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b""))), ErrorKind::Validation);
     assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, &[0; 4097]))), ErrorKind::Validation);
+    for impossible in [&[][..], &[1; 6145]] {
+        assert_eq!(kind(kms.decrypt(DecryptRequest::new(impossible))), ErrorKind::Validation);
+        assert_eq!(kind(kms.decrypt(DecryptRequest::new(impossible).key(key)?)), ErrorKind::Validation);
+        assert_eq!(kind(kms.re_encrypt(ReEncryptRequest::new(impossible, key))), ErrorKind::Validation);
+    }
+    for (prefix, hint) in [(&b"AQEA"[..], "Base64"), (&[2, 5, 0x78], "Envelope")] {
+        let by_mistake = [prefix, &[b'A'; 7_000]].concat();
+        let refused = kms.decrypt(DecryptRequest::new(&by_mistake)).expect_err("too long");
+        assert_eq!(refused.kind(), ErrorKind::Validation);
+        assert!(refused.to_string().to_lowercase().contains(&hint.to_lowercase()), "{refused}");
+    }
     let huge = EncryptionContext::from([("a", "x".repeat(65_530))]);
     assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"x").context(&huge))), ErrorKind::Validation);
     for bytes in [0, 1025, u32::MAX] {

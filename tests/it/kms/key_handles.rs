@@ -123,6 +123,9 @@ fn a_mac_covers_messages_of_any_length_but_zero() -> Result<()> {
         assert_eq!(kind(mac.verify(&message, &code)), ErrorKind::InvalidMac);
         assert_eq!(kind(mac.authenticate(&[])), ErrorKind::Validation);
         assert_eq!(kind(mac.verify(&[], &code)), ErrorKind::Validation);
+        for wrong in [&[][..], &[0; 6_145]] {
+            assert_eq!(kind(mac.verify(b"a message", wrong)), ErrorKind::InvalidMac);
+        }
         let request = GenerateMacRequest::new(key, mac.algorithm(), &message);
         assert_eq!(kind(KEYS.kms.generate_mac(request)), ErrorKind::Validation);
         let request = VerifyMacRequest::new(key, mac.algorithm(), &message, &code);
@@ -281,7 +284,8 @@ fn signatures_have_either_format_and_verify_in_that_format_only() -> Result<()> 
                 }
             }
             let longer = [&fixed[..], &[0]].concat();
-            for wrong in [&[][..], &fixed[1..], &fixed[..fixed.len() - 1], &longer, &vec![0; fixed.len()]] {
+            assert_eq!(kind(verify(P1363, &[])), ErrorKind::Validation, "{spec}");
+            for wrong in [&fixed[1..], &fixed[..fixed.len() - 1], &longer, &vec![0; fixed.len()]] {
                 assert_eq!(kind(verify(P1363, wrong)), ErrorKind::InvalidSignature, "{spec} {}", wrong.len());
             }
         }

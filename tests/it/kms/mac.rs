@@ -81,7 +81,12 @@ fn only_the_whole_code_of_the_same_message_and_key_passes() -> Result<()> {
         };
         refused(other, &message, &made.mac);
         refused(key, &message[1..], &made.mac);
-        refused(key, &message, &[]);
+        refused(key, &message, &[0]);
+        refused(key, &message, &[0; 6_144]);
+        for impossible in [&[][..], &[0; 6_145]] {
+            let verified = kms.verify_mac(VerifyMacRequest::new(key, algorithm, &message, impossible));
+            assert_eq!(kind(verified), ErrorKind::Validation, "{spec}");
+        }
         refused(key, &message, &made.mac[1..]);
         refused(key, &message, &[&made.mac[..], &[0]].concat());
         for at in 0..made.mac.len() {
