@@ -71,6 +71,13 @@ impl Timestamp {
 
     /// Returns the seconds since the start of 1970 in UTC, with a fraction. The result is exact to
     /// the millisecond within 285,000 years of 1970.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Timestamp;
+    ///
+    /// assert_eq!(Timestamp::from_unix_millis(-1_500).unix_seconds(), -1.5);
+    /// ```
     pub fn unix_seconds(self) -> f64 {
         let seconds = Duration::from_millis(self.0.unsigned_abs()).as_secs_f64();
         if self.0 < 0 { -seconds } else { seconds }

@@ -60,6 +60,20 @@ impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
     }
 
     /// Performs a [dry run](Self::dry_run) if `dry_run` is `true`, for callers that pass on a flag.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::DataKeyPairSpec;
+    /// use strongroom::request::GenerateDataKeyPairRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let request = GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256);
+    /// assert!(kms.generate_data_key_pair(request.clone().dry_run_if(true)).is_err());
+    /// assert!(kms.generate_data_key_pair(request.dry_run_if(false)).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn dry_run_if(mut self, dry_run: bool) -> Self {
         self.dry_run = dry_run;

@@ -43,6 +43,21 @@ impl<'a, K: KeyReference> PutKeyPolicyRequest<'a, K> {
 
     /// [Accepts](Self::bypass_policy_lockout_safety_check) a policy that locks out the caller if
     /// `bypass` is `true`, for callers that pass on a flag.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::PutKeyPolicyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+    ///     "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"}, "Action": "kms:*", "Resource": "*"}}"#;
+    /// let request = PutKeyPolicyRequest::new(key, policy);
+    /// assert!(kms.put_key_policy(request.clone().bypass_policy_lockout_safety_check_if(false)).is_err());
+    /// assert!(kms.put_key_policy(request.bypass_policy_lockout_safety_check_if(true)).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn bypass_policy_lockout_safety_check_if(mut self, bypass: bool) -> Self {
         self.bypass_lockout_check = bypass;

@@ -217,6 +217,20 @@ impl CreateKeyRequest {
 
     /// [Accepts](Self::bypass_policy_lockout_safety_check) a policy that locks out the caller if
     /// `bypass` is `true`, for callers that pass on a flag.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+    ///     "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"}, "Action": "kms:*", "Resource": "*"}}"#;
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().policy(policy);
+    /// assert!(kms.create_key(request.clone().bypass_policy_lockout_safety_check_if(false)).is_err());
+    /// assert!(kms.create_key(request.bypass_policy_lockout_safety_check_if(true)).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn bypass_policy_lockout_safety_check_if(mut self, bypass: bool) -> Self {
         self.bypass_lockout_check = bypass;
