@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use strongroom::identity::{AccountId, Principal};
+use strongroom::identity::{AccountId, Locality, Principal};
 use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin};
 use strongroom::policy::{
     AccountOwnerOnly, AttachedPolicies, GrantId, GrantSource, GrantTerms, KeyFacts, Policy, PolicyDocument,
@@ -76,7 +76,7 @@ fn run(criterion: &mut Criterion) -> Result<()> {
     let ask = |principal| {
         PolicyRequest::new(principal, Operation::Decrypt, account).with_key(facts).with_context(Some(&context))
     };
-    let default = PolicyDocument::default_key_policy(account);
+    let default = PolicyDocument::default_key_policy(account, &Locality::default());
     let text = ten_statements();
     let ten = PolicyDocument::key_policy(&text)?;
     let identity = [PolicyDocument::identity_policy(

@@ -1,8 +1,9 @@
 //! Identities and locations: accounts, principals, and the partition and region in ARNs.
 //!
 //! Every key, alias, and grant belongs to one account ([`AccountId`]). A [`Principal`] is the party
-//! that calls an operation: the root, a user, or a role of an account, or a service
-//! ([`ServiceName`]) that acts for one. It formats as the ARN that policies and grants contain.
+//! that calls an operation: the root, a user, or a role of an account, a session of a role or of a
+//! federated user, or a service ([`ServiceName`]) that acts for an account. It formats as the ARN
+//! that policies and grants contain.
 //! strongroom does not authenticate principals. The application does, and obtains a handle for each
 //! of them from [`Kms::as_principal`](crate::Kms::as_principal).
 //!
@@ -24,12 +25,17 @@
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 
+mod locality;
 mod service;
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
+pub use self::locality::Locality;
+use self::locality::ShortName;
 use self::service::SERVICE_DOMAIN;
 pub use self::service::ServiceName;
 use crate::error::{Error, ErrorKind, Result};
@@ -103,93 +109,6 @@ impl fmt::Debug for AccountId {
     }
 }
 
-/// The maximum length of a partition or region, in characters. The longest names in AWS have 14.
-const MAX_LOCALITY_NAME: usize = 31;
-
-/// A partition and region: a setting of the whole KMS, and part of every ARN that it returns.
-///
-/// The default is partition `aws`, region `local`. The names are stored inline, so that threads
-/// that clone ARNs do not contend on a shared reference count.
-///
-/// # Examples
-/// ```
-/// use strongroom::identity::Locality;
-///
-/// let locality = Locality::new("aws-eusc", "eusc-de-east-1")?;
-/// assert_eq!((locality.partition(), locality.region()), ("aws-eusc", "eusc-de-east-1"));
-/// assert_eq!(Locality::default(), Locality::new("aws", "local")?);
-/// assert!(Locality::new("aws", "Frankfurt:Main").is_err());
-/// # Ok::<(), strongroom::Error>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Locality {
-    partition: ShortName,
-    region: ShortName,
-}
-
-impl Locality {
-    /// Creates a locality from a partition and a region, each 1 to 31 characters of `a` to `z`, `0`
-    /// to `9`, and `-`.
-    ///
-    /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) if a name is malformed.
-    pub fn new(partition: &str, region: &str) -> Result<Self> {
-        Ok(Self { partition: ShortName::parse("partition", partition)?, region: ShortName::parse("region", region)? })
-    }
-
-    /// Returns the partition, which defaults to `aws`.
-    pub fn partition(&self) -> &str {
-        self.partition.as_str()
-    }
-
-    /// Returns the region, which defaults to `local`.
-    pub fn region(&self) -> &str {
-        self.region.as_str()
-    }
-}
-
-impl Default for Locality {
-    fn default() -> Self {
-        Self { partition: ShortName::from_ascii(b"aws"), region: ShortName::from_ascii(b"local") }
-    }
-}
-
-/// A name of up to 31 characters, padded with zero bytes, which cannot occur in it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct ShortName {
-    bytes: [u8; MAX_LOCALITY_NAME],
-    length: u8,
-}
-
-impl ShortName {
-    fn parse(what: &str, name: &str) -> Result<Self> {
-        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if name.is_empty() || name.len() > MAX_LOCALITY_NAME || !name.bytes().all(known) {
-            let message = format!("a {what} must be 1 to {MAX_LOCALITY_NAME} characters of a-z, 0-9 and -");
-            return Err(Error::new(ErrorKind::Validation, message));
-        }
-        Ok(Self::from_ascii(name.as_bytes()))
-    }
-
-    /// Creates a name from ASCII whose length was already checked. A longer name is truncated.
-    fn from_ascii(name: &[u8]) -> Self {
-        let length = name.len().min(MAX_LOCALITY_NAME);
-        let mut bytes = [0; MAX_LOCALITY_NAME];
-        bytes[..length].copy_from_slice(&name[..length]);
-        Self { bytes, length: u8::try_from(length).unwrap_or_default() }
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..usize::from(self.length)]).unwrap_or_default()
-    }
-}
-
-impl fmt::Debug for Locality {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Locality({}:{})", self.partition(), self.region())
-    }
-}
-
 /// Kinds of principals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -202,6 +121,10 @@ pub enum PrincipalKind {
     Role,
     /// A service acting on behalf of the account.
     Service,
+    /// A session of a role of the account.
+    AssumedRole,
+    /// A federated user of the account.
+    FederatedUser,
 }
 
 /// The maximum length of the last component of a user or role name, in characters.
@@ -209,10 +132,14 @@ const MAX_PRINCIPAL_NAME: usize = 64;
 /// The maximum length of a user or role name including its path, in characters.
 const MAX_PRINCIPAL_PATH: usize = 512;
 
-/// The principal that acts: an account root, a user or role of an account, or a service on behalf
-/// of an account.
+/// The principal that acts: an account root, a user or role of an account, a session, or a service
+/// on behalf of an account.
 ///
 /// Formats as an ARN, or as a domain name for a service. Cloning copies one pointer.
+///
+/// The ARN begins with a partition, which is `aws` unless it is set. All principals of a
+/// [`Kms`](crate::Kms) are in the partition of its [`Locality`], so the partition is not part of the
+/// identity: principals that differ only in it are equal.
 ///
 /// # Examples
 /// ```
@@ -236,24 +163,32 @@ const MAX_PRINCIPAL_PATH: usize = 512;
 /// assert_eq!(Principal::parse_on_behalf_of(account, "s3.amazonaws.com")?, s3);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct Principal {
     account: AccountId,
+    partition: ShortName,
     identity: Identity,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 enum Identity {
     Root,
     User(Arc<str>),
     Role(Arc<str>),
     Service(ServiceName),
+    /// The name of the role with its path, a slash, and the name of the session.
+    AssumedRole(Arc<str>),
+    FederatedUser(Arc<str>),
 }
 
 impl Principal {
     /// Returns the root of an account, which can do whatever key policies delegate to the account.
     pub const fn root(account: AccountId) -> Self {
-        Self { account, identity: Identity::Root }
+        Self::new(account, Identity::Root)
+    }
+
+    const fn new(account: AccountId, identity: Identity) -> Self {
+        Self { account, partition: ShortName::AWS, identity }
     }
 
     /// Creates a user of the account. The name may include a path (`engineering/alice`).
@@ -262,7 +197,7 @@ impl Principal {
     /// - [`Validation`](ErrorKind::Validation) unless each component of the name is 1 to 64
     ///   letters, digits, and `_+=,.@-`, and the full name is at most 512 characters.
     pub fn user(account: AccountId, name: &str) -> Result<Self> {
-        Ok(Self { account, identity: Identity::User(checked_name(name)?) })
+        Ok(Self::new(account, Identity::User(checked_name(name)?)))
     }
 
     /// Creates a role of the account. The name may include a path.
@@ -270,7 +205,59 @@ impl Principal {
     /// # Errors
     /// - The errors of [`Principal::user`].
     pub fn role(account: AccountId, name: &str) -> Result<Self> {
-        Ok(Self { account, identity: Identity::Role(checked_name(name)?) })
+        Ok(Self::new(account, Identity::Role(checked_name(name)?)))
+    }
+
+    /// Creates a session of a role of the account. It may use whatever policies and grants allow to
+    /// the role or to the session itself.
+    ///
+    /// The name of the role may include a path, which the ARN of the session omits. Specify it: the
+    /// identity policies of the role, and the grants to it, are found by its full name. A session
+    /// that is parsed from its ARN has no path. As role names are unique in an account whatever
+    /// their paths, a key policy that names the role with a path applies to such a session, too.
+    ///
+    /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) if the name of the role is malformed, as for
+    ///   [`Principal::user`], or unless the session name is 1 to 64 letters, digits, and
+    ///   `_+=,.@-`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    ///
+    /// let account = AccountId::parse("111122223333")?;
+    /// let session = Principal::assumed_role(account, "batch/worker", "job-7")?;
+    /// assert_eq!(session.to_string(), "arn:aws:sts::111122223333:assumed-role/worker/job-7");
+    /// assert_eq!(session.name(), Some("worker/job-7"));
+    /// let role = Principal::role(account, "batch/worker")?;
+    /// assert_eq!(session.assumed(), Some(role.clone()));
+    /// assert!(role.covers(&session) && !session.covers(&role));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn assumed_role(account: AccountId, role: &str, session: &str) -> Result<Self> {
+        let role = checked_name(role)?;
+        check_single_name(session)?;
+        Ok(Self::new(account, Identity::AssumedRole(format!("{role}/{session}").into())))
+    }
+
+    /// Creates a federated user of the account. It has no identity policies, so only key policies
+    /// and grants allow it anything.
+    ///
+    /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) unless the name is 1 to 64 letters, digits, and
+    ///   `_+=,.@-`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    ///
+    /// let guest = Principal::federated_user(AccountId::parse("111122223333")?, "guest")?;
+    /// assert_eq!(guest.to_string(), "arn:aws:sts::111122223333:federated-user/guest");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn federated_user(account: AccountId, name: &str) -> Result<Self> {
+        check_single_name(name)?;
+        Ok(Self::new(account, Identity::FederatedUser(name.into())))
     }
 
     /// Creates a service acting on behalf of `account`, from its short name such as `s3` or `rds`.
@@ -279,10 +266,31 @@ impl Principal {
     /// - [`Validation`](ErrorKind::Validation) unless the name is 1 to 64 characters of `a` to `z`,
     ///   `0` to `9`, `-`, and single dots between them.
     pub fn service(account: AccountId, name: &str) -> Result<Self> {
-        Ok(Self { account, identity: Identity::Service(ServiceName::parse(name)?) })
+        Ok(Self::new(account, Identity::Service(ServiceName::parse(name)?)))
     }
 
-    /// Parses the ARN of an account root, a user, or a role.
+    /// Sets the partition of the ARN to that of a locality.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Locality, Principal};
+    ///
+    /// let locality = Locality::new("aws-us-gov", "us-gov-west-1")?;
+    /// let alice = Principal::user(AccountId::parse("111122223333")?, "alice")?;
+    /// let there = alice.clone().with_partition_of(&locality);
+    /// assert_eq!(there.to_string(), "arn:aws-us-gov:iam::111122223333:user/alice");
+    /// assert_eq!(there.partition(), "aws-us-gov");
+    /// assert_eq!(there, alice);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_partition_of(mut self, locality: &Locality) -> Self {
+        self.partition = locality.partition.clone();
+        self
+    }
+
+    /// Parses the ARN of an account root, a user, a role, a session of a role, or a federated user,
+    /// in any partition.
     ///
     /// The domain name of a service does not specify an account. Use
     /// [`Principal::parse_on_behalf_of`] where a service is allowed.
@@ -290,8 +298,9 @@ impl Principal {
     /// # Errors
     /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not such an ARN.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::parse_arn(text)
-            .ok_or_else(|| Error::new(ErrorKind::InvalidArn, "not the ARN of an account root, a user or a role"))
+        Self::parse_arn(text).ok_or_else(|| {
+            Error::new(ErrorKind::InvalidArn, "not the ARN of an account root, a user, a role or a session")
+        })
     }
 
     /// Parses the same ARNs as [`Principal::parse`], and the domain name of a service as acting on
@@ -308,14 +317,23 @@ impl Principal {
     }
 
     fn parse_arn(text: &str) -> Option<Self> {
-        let (account, resource) = text.strip_prefix(IAM_PREFIX)?.split_once(':')?;
+        let (partition, rest) = text.strip_prefix("arn:")?.split_once(':')?;
+        let partition = ShortName::parse("partition", partition).ok()?;
+        let (service, rest) = rest.split_once("::")?;
+        let (account, resource) = rest.split_once(':')?;
         let account = AccountId::parse(account).ok()?;
-        match resource.split_once('/') {
-            None if resource == "root" => Some(Self::root(account)),
-            Some(("user", name)) => Self::user(account, name).ok(),
-            Some(("role", name)) => Self::role(account, name).ok(),
-            _ => None,
-        }
+        let principal = match (service, resource.split_once('/')) {
+            ("iam", None) if resource == "root" => Self::root(account),
+            ("iam", Some(("user", name))) => Self::user(account, name).ok()?,
+            ("iam", Some(("role", name))) => Self::role(account, name).ok()?,
+            ("sts", Some(("assumed-role", name))) => {
+                let (role, session) = name.split_once('/')?;
+                Self::assumed_role(account, role, session).ok()?
+            }
+            ("sts", Some(("federated-user", name))) => Self::federated_user(account, name).ok()?,
+            _ => return None,
+        };
+        Some(Self { partition, ..principal })
     }
 
     /// Returns the account that the principal belongs to, or that a service acts for.
@@ -330,24 +348,101 @@ impl Principal {
             Identity::User(_) => PrincipalKind::User,
             Identity::Role(_) => PrincipalKind::Role,
             Identity::Service(_) => PrincipalKind::Service,
+            Identity::AssumedRole(_) => PrincipalKind::AssumedRole,
+            Identity::FederatedUser(_) => PrincipalKind::FederatedUser,
         }
     }
 
-    /// Returns the name within the account, or the short name of a service. Returns `None` for an
-    /// account root.
+    /// Returns the partition of the ARN, which defaults to `aws`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::Principal;
+    ///
+    /// let root = Principal::parse("arn:aws-cn:iam::111122223333:root")?;
+    /// assert_eq!(root.partition(), "aws-cn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn partition(&self) -> &str {
+        self.partition.as_str()
+    }
+
+    /// Returns the name within the account, or the short name of a service. The name of a session
+    /// is that of its role, without the path, a slash, and its own. Returns `None` for an account
+    /// root.
     pub fn name(&self) -> Option<&str> {
         match &self.identity {
             Identity::Root => None,
-            Identity::User(name) | Identity::Role(name) => Some(name),
+            Identity::User(name) | Identity::Role(name) | Identity::FederatedUser(name) => Some(name),
+            Identity::AssumedRole(name) => {
+                let path = assumed_role_name(name).rfind('/').map_or(0, |slash| slash + 1);
+                Some(&name[path..])
+            }
             Identity::Service(name) => Some(name.as_str()),
         }
+    }
+
+    /// Returns the role of a session, or `None` for any other principal.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::Principal;
+    ///
+    /// let session = Principal::parse("arn:aws:sts::111122223333:assumed-role/worker/job-7")?;
+    /// let role = session.assumed().map(|role| role.to_string());
+    /// assert_eq!(role.as_deref(), Some("arn:aws:iam::111122223333:role/worker"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn assumed(&self) -> Option<Self> {
+        let Identity::AssumedRole(name) = &self.identity else { return None };
+        let role = Identity::Role(assumed_role_name(name).into());
+        Some(Self { identity: role, ..self.clone() })
+    }
+
+    /// Returns `true` if a policy or grant that names this principal applies to `caller`: it is the
+    /// same principal, or a session of this role.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    ///
+    /// let account = AccountId::parse("111122223333")?;
+    /// let role = Principal::role(account, "batch/worker")?;
+    /// assert!(role.covers(&role));
+    /// assert!(role.covers(&Principal::parse("arn:aws:sts::111122223333:assumed-role/worker/job-7")?));
+    /// assert!(!role.covers(&Principal::assumed_role(account, "web/worker", "job-7")?));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn covers(&self, caller: &Self) -> bool {
+        match (&self.identity, &caller.identity) {
+            (Identity::Role(named), Identity::AssumedRole(name)) if self.account == caller.account => {
+                let role = assumed_role_name(name);
+                **named == *role || (!role.contains('/') && named.rsplit('/').next() == Some(role))
+            }
+            _ => self == caller,
+        }
+    }
+
+    /// Returns the text that identifies the principal in the store, whatever its partition: the ARN
+    /// in the partition `aws`, or the domain name of a service.
+    pub(crate) fn stored_name(&self) -> String {
+        Self { partition: ShortName::AWS, ..self.clone() }.to_string()
+    }
+
+    /// The properties that identify a principal.
+    fn sort_key(&self) -> (AccountId, PrincipalKind, Option<&str>) {
+        (self.account, self.kind(), self.name())
     }
 
     /// Returns the service name if the principal is a service.
     pub const fn as_service(&self) -> Option<&ServiceName> {
         match &self.identity {
             Identity::Service(name) => Some(name),
-            Identity::Root | Identity::User(_) | Identity::Role(_) => None,
+            Identity::Root
+            | Identity::User(_)
+            | Identity::Role(_)
+            | Identity::AssumedRole(_)
+            | Identity::FederatedUser(_) => None,
         }
     }
 
@@ -357,13 +452,52 @@ impl Principal {
     }
 }
 
-/// The ARN prefix. Users and roles are global, so their ARNs contain no region.
-const IAM_PREFIX: &str = "arn:aws:iam::";
+impl PartialEq for Principal {
+    fn eq(&self, other: &Self) -> bool {
+        self.sort_key() == other.sort_key()
+    }
+}
+
+impl Eq for Principal {}
+
+impl PartialOrd for Principal {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Principal {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.sort_key().cmp(&other.sort_key())
+    }
+}
+
+impl Hash for Principal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.sort_key().hash(state);
+    }
+}
+
+/// Returns the name of the role, with its path, from the name of a session.
+fn assumed_role_name(name: &str) -> &str {
+    name.rsplit_once('/').map_or(name, |(role, _)| role)
+}
+
+fn is_name(part: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    !part.is_empty() && part.len() <= MAX_PRINCIPAL_NAME && part.bytes().all(known)
+}
+
+fn check_single_name(name: &str) -> Result<()> {
+    if is_name(name) {
+        return Ok(());
+    }
+    let message = "the name of a session or federated user must be 1 to 64 letters, digits and _+=,.@-";
+    Err(Error::new(ErrorKind::Validation, message))
+}
 
 fn checked_name(name: &str) -> Result<Arc<str>> {
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
-    let fits = |part: &str| !part.is_empty() && part.len() <= MAX_PRINCIPAL_NAME && part.bytes().all(known);
-    if name.len() > MAX_PRINCIPAL_PATH || !name.split('/').all(fits) {
+    if name.len() > MAX_PRINCIPAL_PATH || !name.split('/').all(is_name) {
         let message = "a user or role name must be 1 to 64 letters, digits and _+=,.@- after an optional path";
         return Err(Error::new(ErrorKind::Validation, message));
     }
@@ -380,14 +514,21 @@ impl FromStr for Principal {
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let account = self.account.as_str();
-        // Written part by part for speed, because authorization decisions need it.
-        let parts = match &self.identity {
-            Identity::Root => [IAM_PREFIX, account, ":root", ""],
-            Identity::User(name) => [IAM_PREFIX, account, ":user/", name],
-            Identity::Role(name) => [IAM_PREFIX, account, ":role/", name],
-            Identity::Service(name) => [name.as_str(), SERVICE_DOMAIN, "", ""],
+        let name = self.name().unwrap_or_default();
+        // Principals are global, so their ARNs contain no region.
+        let (service, resource) = match &self.identity {
+            Identity::Root => (":iam::", ":root"),
+            Identity::User(_) => (":iam::", ":user/"),
+            Identity::Role(_) => (":iam::", ":role/"),
+            Identity::AssumedRole(_) => (":sts::", ":assumed-role/"),
+            Identity::FederatedUser(_) => (":sts::", ":federated-user/"),
+            Identity::Service(_) => {
+                f.write_str(name)?;
+                return f.write_str(SERVICE_DOMAIN);
+            }
         };
+        // Written part by part for speed, because authorization decisions need it.
+        let parts = ["arn:", self.partition(), service, self.account.as_str(), resource, name];
         parts.iter().try_for_each(|part| f.write_str(part))
     }
 }
@@ -396,7 +537,7 @@ impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.identity {
             Identity::Service(_) => write!(f, "Principal({self} for {})", self.account),
-            Identity::Root | Identity::User(_) | Identity::Role(_) => write!(f, "Principal({self})"),
+            _ => write!(f, "Principal({self})"),
         }
     }
 }

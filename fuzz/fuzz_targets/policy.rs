@@ -48,7 +48,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         tags: TagSet::from_tags([tag]).expect("one tag"),
         aliases: ["alias/app", "alias/Project"].map(|name| AliasName::parse(name).expect("an alias")),
         denial: PolicyDocument::identity_policy(denial).expect("a document"),
-        default: PolicyDocument::default_key_policy(account),
+        default: PolicyDocument::default_key_policy(account, &Locality::default()),
     }
 });
 

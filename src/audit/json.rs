@@ -169,7 +169,8 @@ impl Serialize for Identity<'_> {
         let (kind, name) = match principal.kind() {
             PrincipalKind::Root => ("Root", "arn"),
             PrincipalKind::User => ("IAMUser", "arn"),
-            PrincipalKind::Role => ("AssumedRole", "arn"),
+            PrincipalKind::Role | PrincipalKind::AssumedRole => ("AssumedRole", "arn"),
+            PrincipalKind::FederatedUser => ("FederatedUser", "arn"),
             PrincipalKind::Service => ("AWSService", "invokedBy"),
         };
         let mut map = serializer.serialize_map(None)?;

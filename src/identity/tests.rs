@@ -71,6 +71,19 @@ fn malformed_principals_are_refused() {
         "arn:aws:iam:local:000000000000:root",
         "arn:aws:iam::00000000000:root",
         "arn:aws:iam::000000000000:user/a b",
+        "arn:AWS:iam::000000000000:root",
+        "arn::iam::000000000000:root",
+        "arn:aws-us-gov-and-a-name-that-is-too-long:iam::000000000000:root",
+        "arn:aws:sts::000000000000:root",
+        "arn:aws:iam::000000000000:assumed-role/a/b",
+        "arn:aws:sts::000000000000:assumed-role/a",
+        "arn:aws:sts::000000000000:assumed-role/a/",
+        "arn:aws:sts::000000000000:assumed-role//b",
+        "arn:aws:sts::000000000000:assumed-role/a/b/c",
+        "arn:aws:sts:local:000000000000:assumed-role/a/b",
+        "arn:aws:sts::000000000000:federated-user/",
+        "arn:aws:sts::000000000000:federated-user/a/b",
+        "arn:aws:sts::000000000000:federated-user/*",
         ".amazonaws.com",
         "a..b.amazonaws.com",
     ] {
@@ -79,11 +92,68 @@ fn malformed_principals_are_refused() {
     }
 }
 
+#[test]
+fn the_partition_is_no_part_of_the_identity() -> Result<()> {
+    let account = AccountId::default();
+    let locality = Locality::new("aws-cn", "cn-north-1")?;
+    for principal in [
+        Principal::root(account),
+        Principal::user(account, "a/b")?,
+        Principal::role(account, "a/b")?,
+        Principal::assumed_role(account, "b", "c")?,
+        Principal::federated_user(account, "c")?,
+    ] {
+        let there = principal.clone().with_partition_of(&locality);
+        assert_eq!(there.to_string(), principal.to_string().replace("arn:aws:", "arn:aws-cn:"));
+        assert_eq!((Principal::parse(&there.to_string())?.partition(), principal.partition()), ("aws-cn", "aws"));
+        assert_eq!(there, principal);
+        assert_eq!(there.cmp(&principal), Ordering::Equal);
+        assert_eq!(std::collections::HashSet::from([there.clone(), principal.clone()]).len(), 1);
+        assert_eq!(there.stored_name(), principal.to_string());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_role_covers_its_sessions_and_nothing_else_covers_another_principal() -> Result<()> {
+    let (account, other) = (AccountId::default(), AccountId::parse("111122223333")?);
+    let role = Principal::role(account, "x/worker")?;
+    let session = Principal::assumed_role(account, "x/worker", "s")?;
+    let parsed = Principal::parse(&session.to_string())?;
+    assert_eq!(parsed, session);
+    assert_eq!((session.assumed(), parsed.assumed()), (Some(role.clone()), Some(Principal::role(account, "worker")?)));
+    assert!(role.covers(&session) && role.covers(&parsed) && session.covers(&parsed));
+    assert!(Principal::role(account, "worker")?.covers(&parsed));
+    for stranger in [
+        Principal::root(account),
+        Principal::user(account, "x/worker")?,
+        Principal::role(account, "worker")?,
+        Principal::role(account, "y/worker")?,
+        Principal::role(other, "x/worker")?,
+        Principal::assumed_role(account, "x/worker", "t")?,
+        Principal::federated_user(account, "s")?,
+    ] {
+        assert!(!stranger.covers(&session), "{stranger}");
+        assert!(!session.covers(&stranger), "{stranger}");
+    }
+    assert!(!role.covers(&Principal::assumed_role(account, "x/worker2", "s")?));
+    assert!(!role.covers(&Principal::assumed_role(other, "x/worker", "s")?));
+    assert!(!role.covers(&Principal::federated_user(account, "worker")?));
+    assert_eq!(role.assumed(), None);
+    for (role, session) in [("", "s"), ("a", ""), ("a", "s/t"), ("a", "s t"), ("a//b", "s"), ("a", &"s".repeat(65))] {
+        let refused = Principal::assumed_role(account, role, session).map_err(|error| error.kind());
+        assert_eq!(refused, Err(ErrorKind::Validation), "{role} {session}");
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn principals_are_read_back(
         account in account(),
-        kind in 0..4,
+        kind in 0..6,
+        partition in "aws(-[a-z]{1,8}){0,2}",
+        single in "[A-Za-z0-9_+=,.@-]{1,64}",
         name in "([A-Za-z0-9_+=,.@-]{1,8}/){0,2}[A-Za-z0-9_+=,.@-]{1,64}",
         service in "[a-z0-9-]{1,10}(\\.[a-z0-9-]{1,10}){0,2}",
     ) {
@@ -91,9 +161,14 @@ proptest! {
             0 => Principal::root(account),
             1 => Principal::user(account, &name)?,
             2 => Principal::role(account, &name)?,
+            3 => Principal::assumed_role(account, &name, &single)?,
+            4 => Principal::federated_user(account, &single)?,
             _ => Principal::service(account, &service)?,
         };
-        prop_assert_eq!(Principal::parse_on_behalf_of(account, &principal.to_string())?, principal);
+        let principal = principal.with_partition_of(&Locality::new(&partition, "local")?);
+        let parsed = Principal::parse_on_behalf_of(account, &principal.to_string())?;
+        prop_assert_eq!(parsed.to_string(), principal.to_string());
+        prop_assert_eq!(parsed, principal);
     }
 
     #[test]

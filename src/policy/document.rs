@@ -95,7 +95,8 @@ impl PolicyDocument {
     }
 
     /// Returns the policy of a key that is created without one. It allows every operation to the
-    /// account and to the principals that its identity policies authorize.
+    /// account and to the principals that its identity policies authorize. The ARN of the account is
+    /// in the partition of `locality`.
     ///
     /// # Examples
     /// ```
@@ -105,12 +106,12 @@ impl PolicyDocument {
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
-    /// let default = PolicyDocument::default_key_policy(AccountId::default());
+    /// let default = PolicyDocument::default_key_policy(AccountId::default(), kms.locality());
     /// assert_eq!(kms.get_key_policy(key.key_id())?, default.as_str());
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     #[expect(clippy::missing_panics_doc, reason = "the document is valid by construction")]
-    pub fn default_key_policy(account: AccountId) -> Self {
+    pub fn default_key_policy(account: AccountId, locality: &Locality) -> Self {
         let text = format!(
             r#"{{
   "Version" : "2012-10-17",
@@ -125,7 +126,7 @@ impl PolicyDocument {
     "Resource" : "*"
   }} ]
 }}"#,
-            Principal::root(account)
+            Principal::root(account).with_partition_of(locality)
         );
         Self::key_policy(&text).expect("an account id requires no escaping in JSON")
     }
@@ -150,7 +151,7 @@ impl PolicyDocument {
     /// ```
     pub fn service_managed_key_policy(account: AccountId, locality: &Locality, service: &str) -> Result<Self> {
         Principal::service(account, service)?;
-        let (root, region) = (Principal::root(account), locality.region());
+        let (root, region) = (Principal::root(account).with_partition_of(locality), locality.region());
         Self::key_policy(&format!(
             r#"{{
   "Version" : "2012-10-17",
@@ -211,6 +212,24 @@ impl PolicyDocument {
     /// ```
     pub fn needs_aliases(&self) -> bool {
         self.0.needs_aliases
+    }
+
+    /// Rejects a policy that names principals of another partition, which cannot be callers.
+    /// Principals of the partition `aws` are accepted everywhere: they were the only ones that
+    /// earlier releases accepted, and [`Principal`] creates them by default.
+    ///
+    /// # Errors
+    /// - [`MalformedPolicyDocument`](crate::ErrorKind::MalformedPolicyDocument) if there is such a
+    ///   principal.
+    pub(crate) fn check_partition(&self, locality: &Locality) -> Result<()> {
+        let mut partitions = self.statements().iter().flat_map(Statement::partitions);
+        match partitions.find(|partition| *partition != locality.partition()) {
+            None => Ok(()),
+            Some(other) => {
+                let text = format!("it names a principal of the partition {other}, not {}", locality.partition());
+                Err(PolicyParseError::new(text).within("Principal").into())
+            }
+        }
     }
 
     /// Returns the statements in document order.

@@ -19,7 +19,7 @@ use crate::key::Operation;
 ///
 /// # Examples
 /// ```
-/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::identity::{AccountId, Locality, Principal};
 /// use strongroom::key::Operation;
 /// use strongroom::policy::{AttachedPolicies, GrantId, GrantTerms, PolicyDocument, PolicyRequest, evaluate};
 ///
@@ -32,7 +32,7 @@ use crate::key::Operation;
 /// # let id = KeyId::from_random_bytes([7; 16]);
 /// # let request = request.with_key(KeyFacts::new(id, spec, usage, Origin::Kms, KeyManager::Customer));
 ///
-/// let key_policy = PolicyDocument::default_key_policy(account); // leaves the decision to the account
+/// let key_policy = PolicyDocument::default_key_policy(account, &Locality::default()); // leaves the decision to the account
 /// let attached = AttachedPolicies::none().with_key_policy(&key_policy);
 /// assert!(!evaluate(&request, &attached)?.is_allowed());
 ///
@@ -398,7 +398,7 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
 ///
 /// # Examples
 /// ```
-/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::identity::{AccountId, Locality, Principal};
 /// use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin};
 /// use strongroom::policy::{KeyFacts, PolicyDocument, PolicyRequest, passes_lockout_safety_check};
 ///
@@ -408,7 +408,7 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
 /// let key = KeyFacts::new(KeyId::from_bytes([0; 16]), spec, usage, Origin::Kms, KeyManager::Customer);
 /// let request = PolicyRequest::new(&root, Operation::PutKeyPolicy, account).with_key(key);
 ///
-/// let default = PolicyDocument::default_key_policy(account);
+/// let default = PolicyDocument::default_key_policy(account, &Locality::default());
 /// assert!(passes_lockout_safety_check(&request, &default, &[])?);
 /// let for_alice = PolicyDocument::key_policy(
 ///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*", "Resource": "*",

@@ -6,7 +6,7 @@ use std::fmt;
 use super::operation_set::OperationSet;
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::Principal;
+use crate::identity::{Locality, Principal};
 use crate::key::{KeySpec, KeyUsage, Operation, SpecClass};
 use crate::text::impl_str_serde;
 
@@ -258,6 +258,13 @@ impl GrantTerms {
         &self.constraints
     }
 
+    /// Sets the partition of the grantee and the retiring principal.
+    pub(crate) fn with_partition_of(mut self, locality: &Locality) -> Self {
+        self.grantee = self.grantee.with_partition_of(locality);
+        self.retiring = self.retiring.map(|retiring| retiring.with_partition_of(locality));
+        self
+    }
+
     /// Rejects terms that no key with this spec and usage can satisfy.
     ///
     /// # Errors
@@ -279,14 +286,15 @@ impl GrantTerms {
         }
     }
 
-    /// Returns `true` if the grant allows an operation with an encryption context to a principal.
+    /// Returns `true` if the grant allows an operation with an encryption context to a principal. A
+    /// grant to a role applies to its sessions ([`Principal::covers`]).
     ///
     /// Constraints apply only to cryptographic operations: DescribeKey, CreateGrant, and
     /// RetireGrant have no context.
     pub fn allows(&self, principal: &Principal, operation: Operation, context: Option<&EncryptionContext>) -> bool {
         static EMPTY: EncryptionContext = EncryptionContext::new();
         self.operations.contains(operation)
-            && self.grantee == *principal
+            && self.grantee.covers(principal)
             && (operation.required_usage() != Some(KeyUsage::EncryptDecrypt)
                 || self.constraints.are_met_by(context.unwrap_or(&EMPTY)))
     }
@@ -324,8 +332,8 @@ impl GrantTerms {
     /// Returns `true` if the terms permit a principal to retire the grant: as its retiring
     /// principal, or as its grantee if RetireGrant is among the operations.
     pub fn may_be_retired_by(&self, principal: &Principal) -> bool {
-        self.retiring.as_ref() == Some(principal)
-            || (self.grantee == *principal && self.operations.contains(Operation::RetireGrant))
+        self.retiring.as_ref().is_some_and(|retiring| retiring.covers(principal))
+            || (self.grantee.covers(principal) && self.operations.contains(Operation::RetireGrant))
     }
 }
 
@@ -366,7 +374,8 @@ fn exists_for(operation: Operation, spec: KeySpec, usage: KeyUsage) -> bool {
 pub trait GrantSource: fmt::Debug {
     /// Returns the id of the first grant whose terms are accepted.
     ///
-    /// The source may skip grants whose grantee is not the requesting principal.
+    /// The source may skip grants whose grantee is neither the requesting principal nor the role
+    /// whose session it is.
     ///
     /// # Errors
     /// - any error, if the grants cannot be read; no decision is reached then

@@ -1,13 +1,19 @@
 //! The `Principal` element: the principals to which a statement of a key policy applies.
 
+use std::collections::BTreeSet;
+
 use super::json::Json;
 use super::parse_error::PolicyParseError;
-use crate::identity::{AccountId, Principal, PrincipalKind};
+use crate::identity::{AccountId, Locality, Principal, PrincipalKind};
 use crate::text::sanitize_for_error;
 
 /// The principals to which a statement applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Principals(Box<[Named]>);
+pub(super) struct Principals {
+    named: Box<[Named]>,
+    /// The partitions of their ARNs other than `aws`.
+    partitions: BTreeSet<String>,
+}
 
 /// One principal that a statement names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +22,7 @@ enum Named {
     Everybody,
     /// An account, specified by its number or by the ARN of its root.
     Account(AccountId),
-    /// A user or a role.
+    /// A user, a role, a session of a role, or a federated user.
     Identity(Principal),
     /// A service, regardless of the account that it acts for.
     Service(Box<str>),
@@ -33,14 +39,14 @@ pub(super) enum Relation {
     Itself,
 }
 
-/// The accepted forms of an account, a user, or a role.
+/// The accepted forms of an account, a user, a role, or a session.
 const IDENTITIES: &str = "an ARN such as arn:aws:iam::111122223333:user/alice, an account id, or *";
 
 impl Principals {
     /// Parses the value of the element.
     pub(super) fn parse(value: Json) -> Result<Self, PolicyParseError> {
         if value == Json::Text("*".to_owned()) {
-            return Ok(Self(Box::new([Named::Everybody])));
+            return Ok(Self { named: Box::new([Named::Everybody]), partitions: BTreeSet::new() });
         }
         let members = value.members().map_err(|error| {
             error.within(r#"neither '*' nor an object such as {"AWS": "arn:aws:iam::111122223333:user/alice"}"#)
@@ -48,12 +54,12 @@ impl Principals {
         if members.is_empty() {
             return Err(PolicyParseError::new("must name at least one principal"));
         }
-        let mut named = Vec::new();
+        let (mut named, mut partitions) = (Vec::new(), BTreeSet::new());
         for (kind, value) in members {
             let (parse, expected): (fn(&str) -> Option<Named>, &str) = match kind.as_str() {
                 "AWS" => (Named::parse_identity, IDENTITIES),
                 "Service" => (Named::parse_service, "its domain, such as s3.amazonaws.com"),
-                // Federated and anonymous users do not exist in this crate.
+                // Users of identity providers and anonymous users do not exist in this crate.
                 _ => return Err(PolicyParseError::new(format!("'{}' is not supported", sanitize_for_error(&kind)))),
             };
             for text in value.texts().map_err(|error| error.within(&kind))? {
@@ -61,15 +67,22 @@ impl Principals {
                     let text = format!("'{}' is not a principal: write {expected}", sanitize_for_error(&text));
                     PolicyParseError::new(text).within(&kind)
                 })?);
+                partitions.extend(Principal::parse(&text).ok().map(|principal| principal.partition().to_owned()));
             }
         }
-        Ok(Self(named.into_boxed_slice()))
+        partitions.remove(Locality::default().partition());
+        Ok(Self { named: named.into_boxed_slice(), partitions })
+    }
+
+    /// Returns the partitions of the named ARNs other than `aws`.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = &str> {
+        self.partitions.iter().map(String::as_str)
     }
 
     /// Returns the strongest relation between the statement and a principal, or `None` if the
     /// statement does not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
-        self.0.iter().filter_map(|named| named.relation_to(principal)).max()
+        self.named.iter().filter_map(|named| named.relation_to(principal)).max()
     }
 }
 
@@ -89,7 +102,7 @@ impl Named {
         let principal = Principal::parse_on_behalf_of(AccountId::default(), text).ok()?;
         match principal.kind() {
             PrincipalKind::Service => principal.name().map(|name| Self::Service(name.into())),
-            PrincipalKind::Root | PrincipalKind::User | PrincipalKind::Role => None,
+            _ => None,
         }
     }
 
@@ -97,7 +110,7 @@ impl Named {
         let (holds, relation) = match self {
             Self::Everybody => (true, Relation::Everybody),
             Self::Account(account) => (*account == principal.account(), Relation::Account),
-            Self::Identity(named) => (named == principal, Relation::Itself),
+            Self::Identity(named) => (named.covers(principal), Relation::Itself),
             Self::Service(name) => {
                 (principal.kind() == PrincipalKind::Service && principal.name() == Some(name), Relation::Itself)
             }
@@ -131,6 +144,45 @@ mod tests {
     }
 
     #[test]
+    fn a_role_names_its_sessions_and_a_session_itself() -> Result<(), Box<dyn std::error::Error>> {
+        let account = AccountId::parse("111122223333")?;
+        let relation = |text: &str, principal: &Principal| {
+            let named = parsed(&format!(r#"{{"AWS": "{text}"}}"#)).map_err(|error| format!("{error:?}"))?;
+            Ok::<_, Box<dyn std::error::Error>>(named.relation_to(principal))
+        };
+        let session = Principal::assumed_role(account, "worker", "job-7")?;
+        let guest = Principal::federated_user(account, "guest")?;
+        for (text, principal, expected) in [
+            ("arn:aws:iam::111122223333:role/worker", &session, Some(Relation::Itself)),
+            ("arn:aws:iam::111122223333:role/a/worker", &session, Some(Relation::Itself)),
+            ("arn:aws:sts::111122223333:assumed-role/worker/job-7", &session, Some(Relation::Itself)),
+            ("arn:aws-cn:sts::111122223333:assumed-role/worker/job-7", &session, Some(Relation::Itself)),
+            ("arn:aws:sts::111122223333:assumed-role/worker/job-8", &session, None),
+            ("arn:aws:iam::111122223333:role/other", &session, None),
+            ("arn:aws:iam::111122223333:user/worker", &session, None),
+            ("arn:aws:iam::111122223333:root", &session, Some(Relation::Account)),
+            ("*", &session, Some(Relation::Everybody)),
+            ("arn:aws:sts::111122223333:federated-user/guest", &guest, Some(Relation::Itself)),
+            ("arn:aws:iam::111122223333:user/guest", &guest, None),
+            ("111122223333", &guest, Some(Relation::Account)),
+        ] {
+            assert_eq!(relation(text, principal)?, expected, "{text} {principal}");
+        }
+        let role = Principal::role(account, "worker")?;
+        assert_eq!(relation("arn:aws:sts::111122223333:assumed-role/worker/job-7", &role)?, None);
+        Ok(())
+    }
+
+    #[test]
+    fn the_partitions_of_arns_are_known() -> Result<(), Box<dyn std::error::Error>> {
+        let text = r#"{"AWS": ["111122223333", "*", "arn:aws:iam::111122223333:root",
+            "arn:aws-us-gov:iam::111122223333:root", "arn:aws-cn:iam::111122223333:user/alice"]}"#;
+        let named = parsed(text).map_err(|error| format!("{error:?}"))?;
+        assert_eq!(named.partitions().collect::<Vec<_>>(), ["aws-cn", "aws-us-gov"]);
+        Ok(())
+    }
+
+    #[test]
     fn a_refusal_says_what_to_write() {
         for (json, expected) in [
             (
@@ -154,7 +206,8 @@ mod tests {
             r#"{}"#,
             r#"{"AWS": []}"#,
             r#"{"AWS": "arn:aws:iam::111122223333:user/*"}"#,
-            r#"{"AWS": "arn:aws:sts::111122223333:assumed-role/a/b"}"#,
+            r#"{"AWS": "arn:aws:sts::111122223333:assumed-role/a/*"}"#,
+            r#"{"AWS": "arn:aws:sts::111122223333:assumed-role/a"}"#,
             r#"{"AWS": "11112222333"}"#,
             r#"{"AWS": 111122223333}"#,
             r#"{"AWS": "s3.amazonaws.com"}"#,

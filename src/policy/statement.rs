@@ -55,6 +55,11 @@ impl Statement {
         self.conditions.iter().map(Condition::search_length).sum()
     }
 
+    /// Returns the partitions, other than `aws`, of the principals.
+    pub(super) fn partitions(&self) -> impl Iterator<Item = &str> {
+        self.principals.iter().flat_map(Principals::partitions)
+    }
+
     /// Returns the relation between the statement and a principal, or `None` if the statement does
     /// not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {

@@ -51,6 +51,11 @@ mod tests {
         assert_eq!(TextBuffer::of(&user).as_str(), user.to_string());
         assert!(user.to_string().len() > 530);
         let locality = Locality::new(&"p".repeat(31), &"r".repeat(31))?;
+        let session = Principal::assumed_role(account, &path.join("/"), &"s".repeat(64))?;
+        for principal in [user, session.assumed().unwrap_or_else(|| session.clone()), session] {
+            let principal = principal.with_partition_of(&locality);
+            assert_eq!(TextBuffer::of(&principal).as_str(), principal.to_string());
+        }
         let alias = AliasArn::new(locality, account, AliasName::parse(&format!("alias/{}", "x".repeat(250)))?);
         assert_eq!(TextBuffer::of(&alias).as_str(), alias.to_string());
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::audit::{AuditChain, AuditEvent, AuditSink, ChainId, ChangeId};
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
+use crate::identity::Locality;
 use crate::kms::records::audit_chain::chain_record_id;
 use crate::kms::storage::audit_chain::{ChainProgress, ChainRecord};
 use crate::kms::storage::edit::Edit;
@@ -20,6 +21,7 @@ use crate::store::{CommitError, Revision};
 pub(in crate::kms) struct AuditLog {
     sink: Arc<dyn AuditSink>,
     chain: Option<ChainRecord>,
+    locality: Locality,
     metrics: Metrics,
 }
 
@@ -31,11 +33,13 @@ impl AuditLog {
         backend: &CryptoBackend,
     ) -> Result<Self> {
         let chain = ChainRecord::attach(&*sink, registry, backend)?;
-        Ok(Self { sink, chain, metrics: registry.metrics().clone() })
+        let (locality, metrics) = (registry.locality().clone(), registry.metrics().clone());
+        Ok(Self { sink, chain, locality, metrics })
     }
 
-    /// Writes an event.
-    pub(in crate::kms) fn record(&self, event: AuditEvent) -> Result<()> {
+    /// Writes an event. Its principal is in the partition of the KMS, like every caller.
+    pub(in crate::kms) fn record(&self, mut event: AuditEvent) -> Result<()> {
+        event.principal = event.principal.with_partition_of(&self.locality);
         let _span = StepSpan::audit_write();
         let started = self.metrics.start();
         let written = self.sink.record(event);

@@ -111,11 +111,13 @@ pub struct Kms {
 
 impl Kms {
     pub(in crate::kms) fn authority(core: Core, account: AccountId) -> Self {
-        Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true, request_id: None }
+        let principal = Principal::root(account).with_partition_of(core.registry.locality());
+        Self { core: Arc::new(core), principal, via: None, authority: true, request_id: None }
     }
 
     /// Returns a handle for another principal, which is not the authority.
     pub(in crate::kms) fn narrowed(&self, principal: Principal, via: Option<ServiceName>) -> Self {
+        let principal = principal.with_partition_of(self.locality());
         Self { core: Arc::clone(&self.core), principal, via, authority: false, request_id: self.request_id.clone() }
     }
 

@@ -58,6 +58,7 @@ impl Kms {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the key does not support such an operation or
     ///   context, or if a name is malformed.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if a principal is in another partition.
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key has the maximum number of grants.
     /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if a grant token is invalid.
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
@@ -89,14 +90,17 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn create_grant(&self, request: CreateGrantRequest<'_, impl KeyReference>) -> Result<CreateGrantResponse> {
-        let conditions = [RequestParameter::Grant(&request.terms)];
-        let call = terms_noted(CallSpec::new(Operation::CreateGrant), &request.terms, request.name.as_deref())
+        let terms = request.terms.clone().with_partition_of(self.locality());
+        let conditions = [RequestParameter::Grant(&terms)];
+        let call = terms_noted(CallSpec::new(Operation::CreateGrant), &terms, request.name.as_deref())
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
         self.key_change(call, &request.key, |target, call_context| {
             let record = target.record();
-            request.terms.check_key(record.spec, record.usage)?;
+            let named = [Some(request.terms.grantee()), request.terms.retiring_principal()];
+            named.into_iter().flatten().try_for_each(|named| self.check_partition(ErrorKind::InvalidArn, named))?;
+            terms.check_key(record.spec, record.usage)?;
             request.name.as_deref().map_or(Ok(()), check_name)?;
             let response = |id| {
                 let named = NamedGrant { account: record.account, key_id: record.key_id, id };
@@ -105,7 +109,7 @@ impl Kms {
                     grant_token: self.core.registry.new_grant_token(self.core.material.backend.random(), named)?,
                 })
             };
-            if let Some(id) = Self::same_grant(target, request.name.as_deref(), &request.terms)? {
+            if let Some(id) = Self::same_grant(target, request.name.as_deref(), &terms)? {
                 return Ok((Vec::new(), response(id)?));
             }
             let most = self.core.settings.limits.grants_per_key;
@@ -114,11 +118,11 @@ impl Kms {
                 return Err(Error::new(ErrorKind::LimitExceeded, text));
             }
             let random = self.core.material.backend.random();
-            let id = self.core.registry.new_grant_id(record.key_id, request.terms.grantee(), random)?;
+            let id = self.core.registry.new_grant_id(record.key_id, terms.grantee(), random)?;
             let grant = GrantRecord {
                 created: call_context.now(),
                 issuing_account: self.account(),
-                terms: request.terms.clone(),
+                terms: terms.clone(),
                 name: request.name.clone(),
             };
             let mut counted = record.clone();
@@ -413,7 +417,7 @@ impl Kms {
             name: grant.record.name,
             creation_date: grant.record.created,
             issuing_account: grant.record.issuing_account,
-            terms: grant.record.terms,
+            terms: grant.record.terms.with_partition_of(self.locality()),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Principal, PrincipalKind};
+use crate::identity::{AccountId, Locality, Principal, PrincipalKind};
 use crate::kms::engine::handle::Kms;
 
 /// Maximum length of a request ID, in characters.
@@ -11,12 +11,14 @@ const MAX_REQUEST_ID: usize = 128;
 
 impl Kms {
     /// Creates a handle that acts as another principal, of the same or another account. Requires
-    /// the authority's handle.
+    /// the authority's handle. A principal can be a session of a role, for which the policies of
+    /// the role and the grants to it apply.
     ///
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if this handle is itself narrowed, or if a
     ///   principal of [`AccountId::SERVICES`] is not a service.
-    /// - [`Validation`](ErrorKind::Validation) if this KMS does not know the service.
+    /// - [`Validation`](ErrorKind::Validation) if this KMS does not know the service, or if the ARN
+    ///   of the principal is in another partition than `aws` and that of this KMS.
     /// - The [errors of every operation](Kms#errors-of-every-operation).
     ///
     /// # Examples
@@ -34,6 +36,7 @@ impl Kms {
     pub fn as_principal(&self, principal: Principal) -> Result<Self> {
         self.authority_call("as_principal", |call_context| {
             call_context.event.parameters.push(("principal", principal.to_string().into()));
+            self.check_partition(ErrorKind::Validation, &principal)?;
             match principal.as_service() {
                 Some(service) if !self.core.settings.services.contains(service) => {
                     let text = format!("the service {service} is not registered: register it in the builder");
@@ -47,6 +50,15 @@ impl Kms {
             }
         })?;
         Ok(self.narrowed(principal, None))
+    }
+
+    /// Rejects a principal whose ARN is in another partition than `aws` and that of this KMS.
+    pub(in crate::kms) fn check_partition(&self, kind: ErrorKind, principal: &Principal) -> Result<()> {
+        let own = self.locality().partition();
+        if [own, Locality::default().partition()].contains(&principal.partition()) {
+            return Ok(());
+        }
+        Err(Error::new(kind, format!("{principal} is in another partition than this KMS, which is in {own}")))
     }
 
     /// Creates the handle of a service from its short name. Requires the authority's handle.

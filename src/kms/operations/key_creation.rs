@@ -30,6 +30,7 @@ impl Kms {
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         }
         let document = PolicyDocument::key_policy(text)?;
+        document.check_partition(self.locality())?;
         if !request.bypass_lockout_check {
             self.check_lockout(call_context, record, &document)?;
         }

@@ -56,6 +56,7 @@ impl Kms {
             .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
         self.key_change(call, &request.key, |target, call_context| {
             let document = PolicyDocument::key_policy(request.policy)?;
+            document.check_partition(self.locality())?;
             let mut record = target.record().clone();
             if !request.bypass_lockout_check {
                 self.check_lockout(call_context, &record, &document)?;

@@ -76,7 +76,7 @@ impl Kms {
             .with_aliases(&[]);
         let request = self.policy_request(call_context, &question, record.account).with_key(facts);
         let (left_to_account, identity) =
-            (PolicyDocument::default_key_policy(record.account), self.attached_identity()?);
+            (PolicyDocument::default_key_policy(record.account, self.locality()), self.attached_identity()?);
         let attached = by(&identity).with_key_policy(&left_to_account);
         self.decide(call_context, &request, &attached, || self.denied(question.operation, None))
     }
@@ -165,13 +165,14 @@ impl Kms {
             .with_parameters(question.conditions)
     }
 
-    /// Returns the policies of the caller. Only users and roles can have any.
+    /// Returns the policies of the caller. Only users and roles can have any; those of a role apply
+    /// to its sessions.
     pub(in crate::kms) fn attached_identity(&self) -> Result<Option<Cached<IdentityPolicies>>> {
-        match self.principal.kind() {
-            PrincipalKind::User | PrincipalKind::Role => {
-                self.core.registry.identity_policies(&self.principal).map(Some)
-            }
-            PrincipalKind::Root | PrincipalKind::Service => Ok(None),
+        let role = self.principal.assumed();
+        let holder = role.as_ref().unwrap_or(&self.principal);
+        match holder.kind() {
+            PrincipalKind::User | PrincipalKind::Role => self.core.registry.identity_policies(holder).map(Some),
+            _ => Ok(None),
         }
     }
 

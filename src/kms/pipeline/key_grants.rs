@@ -24,7 +24,7 @@ pub(in crate::kms) struct KeyGrants<'a> {
 
 impl GrantSource for KeyGrants<'_> {
     fn find(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Result<Option<GrantId>> {
-        Ok(self.index()?.and_then(|index| index.first(accept)))
+        self.find_in(&mut |index| index.first(accept))
     }
 
     fn find_allowing(
@@ -33,7 +33,7 @@ impl GrantSource for KeyGrants<'_> {
         context: Option<&EncryptionContext>,
         accept: &mut dyn FnMut(&GrantTerms) -> bool,
     ) -> Result<Option<GrantId>> {
-        Ok(self.index()?.and_then(|index| index.find(operation, context, accept)))
+        self.find_in(&mut |index| index.find(operation, context, accept))
     }
 }
 
@@ -44,6 +44,15 @@ impl KeyGrants<'_> {
             return Ok(None);
         }
         self.key.granted(self.principal, || self.read()).map(Some)
+    }
+
+    /// Looks among the grants to the principal and, if it is a session, to its role.
+    fn find_in(&self, find: &mut dyn FnMut(&GrantIndex) -> Option<GrantId>) -> Result<Option<GrantId>> {
+        let Some(index) = self.index()? else { return Ok(None) };
+        match (find(&index), self.principal.assumed()) {
+            (None, Some(role)) => KeyGrants { principal: &role, ..*self }.find_in(find),
+            (found, _) => Ok(found),
+        }
     }
 
     fn read(&self) -> Result<GrantIndex> {

@@ -26,7 +26,7 @@ pub(in crate::kms) struct IdentityPolicies {
 
 impl IdentityPolicies {
     pub(in crate::kms) fn record_id(principal: &Principal) -> RecordId {
-        let name = principal.to_string().into_bytes();
+        let name = principal.stored_name().into_bytes();
         RecordId { kind: RecordKind::IdentityPolicy, account: principal.account(), name }
     }
 

@@ -70,7 +70,7 @@ impl LoadedKey {
                 let (account, locality) = (self.record.account, self.arn.locality());
                 PolicyDocument::service_managed_key_policy(account, locality, service.as_str())
             }
-            (None, None) => Ok(PolicyDocument::default_key_policy(self.record.account)),
+            (None, None) => Ok(PolicyDocument::default_key_policy(self.record.account, self.arn.locality())),
         })
     }
 

@@ -78,7 +78,7 @@ impl Registry {
     }
 
     fn principal_tag(&self, principal: &Principal) -> PrincipalTag {
-        let text = principal.to_string();
+        let text = principal.stored_name();
         let identity =
             self.sealed().identity().identify(&[b"retiring", principal.account().as_bytes(), text.as_bytes()]);
         identity.first_chunk().copied().unwrap_or_default()

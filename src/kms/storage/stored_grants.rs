@@ -89,7 +89,7 @@ impl Registry {
     }
 
     fn grantee_tag(&self, key_id: KeyId, grantee: &Principal) -> [u8; GRANTEE_TAG] {
-        let (account, text) = (grantee.account(), grantee.to_string());
+        let (account, text) = (grantee.account(), grantee.stored_name());
         let parts = [b"grantee".as_slice(), key_id.as_bytes(), account.as_bytes(), text.as_bytes()];
         let mut tag = [0; GRANTEE_TAG];
         tag.copy_from_slice(&self.sealed().identity().identify(&parts)[..GRANTEE_TAG]);

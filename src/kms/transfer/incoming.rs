@@ -297,7 +297,9 @@ mod tests {
         let alias = |name: &str| [AliasName::parse(name).expect("a name")].into();
         let managed = || KeyRecord { manager: KeyManager::Service, service: service(), ..made() };
         let owned = || KeyRecord { manager: KeyManager::Owned, account: AccountId::SERVICES, ..managed() };
-        let policy = PolicyDocument::default_key_policy(AccountId::default()).as_str().to_owned();
+        let policy = PolicyDocument::default_key_policy(AccountId::default(), &crate::identity::Locality::default())
+            .as_str()
+            .to_owned();
         let whole = [
             made(),
             brought(),

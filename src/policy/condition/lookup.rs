@@ -145,12 +145,17 @@ fn of_principal(key: NamedKey, principal: &Principal, visit: Visit<'_>) -> Optio
         NamedKey::PrincipalAccount => one_text((!is_service).then_some(account.as_str()), visit),
         NamedKey::SourceAccount => one_text(is_service.then_some(account.as_str()), visit),
         NamedKey::PrincipalIsAwsService => Some(visit(Value::Bool(is_service))),
-        NamedKey::PrincipalArn if !is_service => Some(visit(Value::Text(TextBuffer::of(principal).as_str()))),
+        // A session is represented by its role.
+        NamedKey::PrincipalArn if !is_service => {
+            let role = principal.assumed();
+            Some(visit(Value::Text(TextBuffer::of(role.as_ref().unwrap_or(principal)).as_str())))
+        }
         NamedKey::PrincipalServiceName if is_service => Some(visit(Value::Text(TextBuffer::of(principal).as_str()))),
         NamedKey::PrincipalType => match kind {
             PrincipalKind::Root => one_text(Some("Account"), visit),
             PrincipalKind::User => one_text(Some("User"), visit),
-            PrincipalKind::Role => one_text(Some("AssumedRole"), visit),
+            PrincipalKind::Role | PrincipalKind::AssumedRole => one_text(Some("AssumedRole"), visit),
+            PrincipalKind::FederatedUser => one_text(Some("FederatedUser"), visit),
             PrincipalKind::Service => None,
         },
         // The user name does not include the path.

@@ -4,5 +4,7 @@ mod accounts;
 mod delegated_grants;
 mod grants;
 mod management_types;
+mod partitions;
 mod policies;
 mod policy_decisions;
+mod sessions;

@@ -159,7 +159,8 @@ fn patterns_that_would_be_searched_for_at_every_place_are_bounded() -> Checked<(
 #[test]
 fn the_default_policies_are_documents_of_their_own() -> Checked<()> {
     let (account, locality) = (AccountId::parse(ACCOUNT)?, Locality::new("aws", "eu-central-1")?);
-    let default: Value = serde_json::from_str(PolicyDocument::default_key_policy(account).as_str())?;
+    let default: Value =
+        serde_json::from_str(PolicyDocument::default_key_policy(account, &Locality::default()).as_str())?;
     let expected = json!({
         "Version": "2012-10-17", "Id": "key-default-1", "Statement": [{
             "Sid": "Enable IAM User Permissions", "Effect": "Allow",
