@@ -22,8 +22,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// and names the identifier involved. It never contains key bytes, plaintext, or encryption context
 /// values.
 ///
-/// The text is complete. [`source`](std::error::Error::source) returns only causes whose text is
-/// not already included, so printing the whole chain repeats nothing. In either case
+/// The text is complete, except that advice is left out where the text is exactly that of AWS KMS.
+/// [`source`](std::error::Error::source) returns such advice, and causes whose text is not already
+/// included, so printing the whole chain repeats nothing. In either case
 /// [`Error::downcast_ref`] finds the precise error of a layer, for example a
 /// [`MessageError`](crate::message::MessageError) or an [`io::Error`].
 ///
@@ -99,6 +100,12 @@ impl Error {
         Self(Arc::new(Inner { kind, message, cause: Some(Box::new(source)), told }))
     }
 
+    /// Attaches advice to an error whose text is exactly that of AWS KMS.
+    /// [`source`](std::error::Error::source) returns it.
+    pub(crate) fn with_advice(self, advice: impl Into<Cow<'static, str>>) -> Self {
+        self.with_source(Advice(advice.into()))
+    }
+
     /// Returns the kind of failure, which is stable across releases.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -150,6 +157,11 @@ impl Error {
         self.0.cause.as_deref().map(without_markers)
     }
 }
+
+/// Advice about an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Advice(Cow<'static, str>);
 
 /// Returns the first error of type `T` inside an I/O error.
 pub(crate) fn find_in_io<T: StdError + 'static>(error: &io::Error) -> Option<&T> {

@@ -1,5 +1,6 @@
 //! The identifiers of a key: its ID, and the aliases that point to it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,9 +57,9 @@ impl KeyId {
     }
 }
 
-/// Returns the error for text that cannot identify a key.
-pub(super) fn invalid_key_id(text: &str, rule: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}': {rule}", sanitize_for_error(text)))
+/// Returns the error for text that cannot identify a key, in the wording of AWS KMS.
+pub(crate) fn invalid_key_id(text: &str, advice: impl Into<Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}'", sanitize_for_error(text))).with_advice(advice)
 }
 
 impl fmt::Display for KeyId {
@@ -75,6 +76,9 @@ impl fmt::Debug for KeyId {
 
 const ALIAS_PREFIX: &str = "alias/";
 const RESERVED_PREFIX: &str = "alias/aws/";
+/// The text of AWS KMS for an alias without its prefix.
+const WITHOUT_PREFIX: &str = "Alias must start with the prefix \"alias/\". Please see \
+    https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html";
 
 /// A name that points to a key of its account: `alias/` followed by 1 to 250 letters, digits, `/`,
 /// `_`, and `-`.
@@ -103,9 +107,7 @@ impl AliasName {
     /// - [`InvalidAliasName`](ErrorKind::InvalidAliasName) if the rest is empty or contains other
     ///   characters.
     pub fn parse(text: &str) -> Result<Self> {
-        let rest = text
-            .strip_prefix(ALIAS_PREFIX)
-            .ok_or_else(|| Error::new(ErrorKind::Validation, "Alias must start with the prefix \"alias/\""))?;
+        let rest = text.strip_prefix(ALIAS_PREFIX).ok_or_else(|| Error::new(ErrorKind::Validation, WITHOUT_PREFIX))?;
         if text.len() > Self::MAX_LENGTH {
             let message =
                 format!("an alias name must have at most {} characters, including its prefix", Self::MAX_LENGTH);

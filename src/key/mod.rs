@@ -56,6 +56,7 @@ pub use check::{
 pub use custom_key_store::{
     ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName,
 };
+pub(crate) use id::invalid_key_id;
 pub use id::{AliasName, KeyId};
 pub use metadata::{Description, KeyMetadata};
 pub use operation::Operation;

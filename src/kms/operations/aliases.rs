@@ -285,7 +285,7 @@ impl Kms {
 
     fn taken(&self, account: AccountId, name: &AliasName, by: KeyId) -> Error {
         let arn = AliasArn::new(self.locality().clone(), account, name.clone());
-        let mut text = format!("an alias with the name {arn} already exists");
+        let mut text = format!("An alias with the name {arn} already exists");
         if self.is_past_deletion(account, by) {
             text.push_str(": the waiting period of its key has ended, and run_maintenance deletes both");
         }
@@ -301,7 +301,7 @@ impl Kms {
 
     fn no_alias(&self, name: &AliasName) -> Error {
         let arn = AliasArn::new(self.locality().clone(), self.account(), name.clone());
-        Error::new(ErrorKind::NotFound, format!("alias '{arn}' does not exist"))
+        Error::new(ErrorKind::NotFound, format!("Alias {arn} is not found."))
     }
 }
 

@@ -380,9 +380,9 @@ fn check_request(request: &ImportKeyMaterialRequest<'_, impl KeyReference>, now:
     }
     match request.expiration {
         None => {
-            let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES, which is the \
-                        default unless the request specifies that the material does not expire";
-            invalid(text.into())
+            let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES";
+            let advice = "this model is the default unless the request specifies that the material does not expire";
+            Err(Error::new(ErrorKind::Validation, text).with_advice(advice))
         }
         Some(Expiration::At(time)) if time <= now || time > now.plus_days(MAX_VALIDITY_DAYS) => {
             invalid(format!("validTo must be within the next {MAX_VALIDITY_DAYS} days, not {time}"))

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, PrincipalKind, ServiceName};
 use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation, Tag, TagSet};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::key_checks::missing;
+use crate::kms::pipeline::key_checks::unknown;
 use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::cache::Cached;
@@ -93,7 +93,7 @@ impl Kms {
         key: &LoadedKey,
     ) -> Result<()> {
         let record = &key.record;
-        let missing = || missing(self.locality(), identifier, record.account, record.key_id);
+        let missing = || unknown(self.locality(), self.account(), identifier);
         match record.manager {
             // Accounts and policies have no control over keys that a service owns.
             KeyManager::Owned if record.service.as_ref() == self.principal.as_service() => return Ok(()),

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
-use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyManager, KeyState, Operation, Refusal, Verdict, verdict};
+use crate::key::{AliasArn, KeyArn, KeyIdentifier, KeyManager, KeyState, Operation, Refusal, Verdict, verdict};
 use crate::kms::storage::loaded_key::LoadedKey;
 
 /// Rejects operations that the manager of a key does not allow, whatever a policy says.
@@ -61,27 +61,16 @@ pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: 
     }
 }
 
-/// Returns the error for a key that does not exist, or that the caller may not see.
-pub(in crate::kms) fn missing(
-    locality: &Locality,
-    identifier: &KeyIdentifier,
-    account: AccountId,
-    key_id: KeyId,
-) -> Error {
-    match identifier {
-        KeyIdentifier::KeyId(_) => {
-            let arn = KeyArn::new(locality.clone(), account, key_id);
-            Error::new(ErrorKind::NotFound, format!("key '{arn}' does not exist"))
-        }
-        _ => unknown(identifier),
-    }
-}
-
-/// Returns the error for an identifier that matches no key, or a key that the caller may not see.
-pub(in crate::kms) fn unknown(identifier: &KeyIdentifier) -> Error {
-    let what = match identifier {
-        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",
-        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => "alias",
+/// Returns the error for an identifier in an account that matches no key, or a key that the caller
+/// may not see. It depends on nothing else, so that it reveals nothing.
+pub(in crate::kms) fn unknown(locality: &Locality, account: AccountId, identifier: &KeyIdentifier) -> Error {
+    let no_key = |arn: &KeyArn| format!("Key '{arn}' does not exist");
+    let no_alias = |arn: &AliasArn| format!("Alias {arn} is not found.");
+    let text = match identifier {
+        KeyIdentifier::KeyId(key_id) => no_key(&KeyArn::new(locality.clone(), account, *key_id)),
+        KeyIdentifier::KeyArn(arn) => no_key(arn),
+        KeyIdentifier::AliasName(name) => no_alias(&AliasArn::new(locality.clone(), account, name.clone())),
+        KeyIdentifier::AliasArn(arn) => no_alias(arn),
     };
-    Error::new(ErrorKind::NotFound, format!("{what} '{identifier}' does not exist"))
+    Error::new(ErrorKind::NotFound, text)
 }

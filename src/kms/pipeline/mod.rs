@@ -28,7 +28,7 @@ use crate::kms::pipeline::authorized_key::AuthorizedKey;
 use crate::kms::pipeline::automatic_rotation::makes_ciphertext;
 use crate::kms::pipeline::call::{AuthzRequest, CallSpec};
 use crate::kms::pipeline::change::{CallContext, commit_change};
-use crate::kms::pipeline::key_checks::{check_manager, check_state, missing};
+use crate::kms::pipeline::key_checks::{check_manager, check_state, unknown};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::KeyReference;
 use crate::kms::storage::cache::Cached;
@@ -122,7 +122,7 @@ impl Kms {
             call_context.record_identifier(operation, identifier);
         }
         let (account, key_id) = place?;
-        let Some(key) = key? else { return Err(missing(self.locality(), identifier, account, key_id)) };
+        let Some(key) = key? else { return Err(unknown(self.locality(), self.account(), identifier)) };
         if is_own {
             call_context.record_custom_key_store(key.record.custom_key_store);
         }

@@ -88,5 +88,5 @@ fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
 
 /// Returns the error of a dry run that passed every check.
 pub(in crate::kms) fn would_have_succeeded() -> Error {
-    Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set")
+    Error::new(ErrorKind::DryRun, "The request would have succeeded, but the DryRun option is set.")
 }

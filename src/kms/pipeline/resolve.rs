@@ -4,8 +4,8 @@ use super::call::AuthzRequest;
 use super::change::CallContext;
 use super::key_checks::unknown;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
-use crate::key::{AliasName, KeyId, KeyIdentifier, Operation};
+use crate::identity::{AccountId, Locality};
+use crate::key::{AliasName, KeyId, KeyIdentifier, Operation, invalid_key_id};
 use crate::kms::engine::handle::Kms;
 
 impl Kms {
@@ -20,20 +20,20 @@ impl Kms {
         match identifier {
             KeyIdentifier::KeyId(key_id) => Ok((self.account(), *key_id)),
             KeyIdentifier::KeyArn(arn) => {
-                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
+                self.check_place(operation, arn.account(), arn.locality(), identifier)?;
                 Ok((arn.account(), arn.key_id()))
             }
             KeyIdentifier::AliasName(name) if operation.accepts_alias() => {
                 self.resolve_alias(call_context, question, self.account(), name, identifier)
             }
             KeyIdentifier::AliasArn(arn) if operation.accepts_alias() => {
-                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
+                self.check_place(operation, arn.account(), arn.locality(), identifier)?;
                 self.resolve_alias(call_context, question, arn.account(), arn.name(), identifier)
             }
-            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("invalid key id '{identifier}': {operation} accepts a key id or a key ARN, not an alias"),
-            )),
+            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => {
+                let advice = format!("{operation} accepts a key id or a key ARN, not an alias");
+                Err(invalid_key_id(&identifier.to_string(), advice))
+            }
         }
     }
 
@@ -56,13 +56,18 @@ impl Kms {
         &self,
         operation: Operation,
         account: AccountId,
-        here: bool,
+        locality: &Locality,
         identifier: &KeyIdentifier,
     ) -> Result<()> {
-        if here && (account == self.account() || operation.is_cross_account()) {
+        if locality != self.locality() {
+            let advice = format!("this KMS is in {}:{}", self.locality().partition(), self.locality().region());
+            let text = format!("Invalid arn {}", locality.region());
+            return Err(Error::new(ErrorKind::NotFound, text).with_advice(advice));
+        }
+        if account == self.account() || operation.is_cross_account() {
             return Ok(());
         }
-        Err(unknown(identifier))
+        Err(unknown(self.locality(), self.account(), identifier))
     }
 
     fn resolve_alias(
@@ -78,7 +83,7 @@ impl Kms {
             self.make_service_key(call_context, question, name, identifier)?;
             alias = self.core.registry.alias(account, name)?;
         }
-        let alias = alias.ok_or_else(|| unknown(identifier))?;
+        let alias = alias.ok_or_else(|| unknown(self.locality(), self.account(), identifier))?;
         Ok((account, alias.target))
     }
 }

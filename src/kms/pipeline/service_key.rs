@@ -41,11 +41,11 @@ impl Kms {
         let operation = question.operation;
         let service = service_of(alias)
             .filter(|service| self.account() != AccountId::SERVICES && self.core.settings.services.contains(service));
-        let service = service.ok_or_else(|| unknown(identifier))?;
+        let service = service.ok_or_else(|| unknown(self.locality(), self.account(), identifier))?;
         // A caller that may describe keys can see the key that the service would use. For other
         // operations, only the service itself can trigger the creation.
         if operation != Operation::DescribeKey && self.via_service() != Some(&service) {
-            return Err(unknown(identifier));
+            return Err(unknown(self.locality(), self.account(), identifier));
         }
         let record = self.new_service_key(service, call_context)?;
         let key = LoadedKey::new(record, self.locality());

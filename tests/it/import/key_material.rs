@@ -258,6 +258,11 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         };
         let invalid = (ErrorKind::Validation, ErrorKind::InvalidImportToken, ErrorKind::InvalidCiphertext);
 
+        let without_expiration = ImportKeyMaterialRequest::new(key, token, wrapped);
+        let refused = kms.import_key_material(without_expiration).expect_err("does it expire?");
+        let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES";
+        assert_eq!((refused.kind(), refused.to_string().as_str()), (invalid.0, text));
+
         // Lengths.
         for (token, wrapped) in [(&[][..], &wrapped[..]), (token, &[]), (&[1; 6_145], wrapped), (token, &[1; 6_145])] {
             assert_eq!(request(token, wrapped).0, invalid.0);

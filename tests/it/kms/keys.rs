@@ -32,7 +32,30 @@ fn a_key_that_is_not_there_is_named_by_its_arn() -> Result<()> {
     let refused = kms.describe_key(id).expect_err("the key does not exist");
     assert_eq!(refused.kind(), ErrorKind::NotFound);
     let arn = format!("arn:aws:kms:eu-central-1:{}:key/{id}", kms.principal().account());
-    assert_eq!(refused.to_string(), format!("key '{arn}' does not exist"));
+    assert_eq!(refused.to_string(), format!("Key '{arn}' does not exist"));
+    let elsewhere = arn.replace("eu-central-1", "us-west-2");
+    for refused in [kms.describe_key(elsewhere.as_str()).map(drop), kms.disable_key(elsewhere.as_str())] {
+        let refused = refused.expect_err("another region");
+        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::NotFound, "Invalid arn us-west-2".to_owned()));
+    }
+    let alias = format!("arn:aws:kms:eu-central-1:{}:alias/x", kms.principal().account());
+    for missing in [
+        kms.describe_key("alias/x").expect_err("the alias does not exist"),
+        kms.describe_key(alias.as_str()).expect_err("the alias does not exist"),
+        kms.delete_alias("alias/x").expect_err("the alias does not exist"),
+    ] {
+        let expected = (ErrorKind::NotFound, format!("Alias {alias} is not found."));
+        assert_eq!((missing.kind(), missing.to_string()), expected);
+    }
+    let refused = kms.disable_key("alias/x").expect_err("an alias manages no key");
+    assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::NotFound, "Invalid keyId 'alias/x'".to_owned()));
+    assert!(std::error::Error::source(&refused).is_some_and(|advice| advice.to_string().contains("not an alias")));
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.create_alias("alias/x", key)?;
+    let taken = kms.create_alias("alias/x", key).expect_err("the name is taken");
+    assert_eq!(taken.to_string(), format!("An alias with the name {alias} already exists"));
+    let checked = kms.encrypt(EncryptRequest::new(key, b"x").dry_run()).expect_err("a dry run");
+    assert_eq!(checked.to_string(), "The request would have succeeded, but the DryRun option is set.");
     Ok(())
 }
 
