@@ -43,10 +43,21 @@ async fn connect_to(
             if let Some(password) = password {
                 config.password(password.expose_secret());
             }
-            (settings.dial)(config).await.map_err(|error| (target.to_string(), reason(error)))
+            (settings.dial)(config).await.map_err(|error| (target.to_string(), refusal(error)))
         }
     };
     race(resolve(target).await?, dial).await
+}
+
+/// Classifies an error of a connection attempt. The driver rejects a server that accepts no writes.
+fn refusal(error: tokio_postgres::Error) -> StoreError {
+    match reason(error) {
+        StoreError::Unreachable(cause) if cause.to_string().contains("does not allow writes") => {
+            let causes = "it is a standby, or default_transaction_read_only is on for it, the database or the role";
+            StoreError::Unreachable(format!("{cause}: {causes}").into())
+        }
+        other => other,
+    }
 }
 
 /// Returns a target for each address of a name.

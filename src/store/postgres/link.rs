@@ -16,15 +16,27 @@ use super::statements::Statements;
 use crate::store::StoreId;
 use crate::store::error::StoreError;
 
-/// Settings of every session. A plan for an empty table must not be used for a large one, so
-/// statements always use the index. Names are resolved in the catalog only.
+/// Returns the statements that configure every session. A plan for an empty table must not be used
+/// for a large one, so statements always use the index. Names are resolved in the catalog only.
 ///
 /// The server notices a lost client after 25 s instead of two hours. Within a batch of messages that
 /// has lost its end, nothing else releases the lock: neither `statement_timeout` nor
 /// `idle_in_transaction_session_timeout` applies there.
-const SESSION: &str = "SET search_path = pg_catalog; SET enable_seqscan = off; SET enable_hashjoin = off; \
-     SET enable_mergejoin = off; SET jit = off; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
-     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000";
+///
+/// The rest overrides what the role or the database may have set for other programs. Warnings must
+/// arrive, because one of them says that a commit did not wait for its replica.
+fn session_settings(settings: &Settings) -> String {
+    let timeout = settings.timeout.as_millis().max(1);
+    format!(
+        "SET search_path = pg_catalog; SET enable_seqscan = off; SET enable_hashjoin = off; \
+         SET enable_mergejoin = off; SET jit = off; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
+         SET tcp_keepalives_count = 3; SET tcp_user_timeout = 20000; SET client_min_messages = warning; \
+         SET default_transaction_isolation = 'read committed'; SET statement_timeout = {timeout}; \
+         SET lock_timeout = {timeout}; SET idle_in_transaction_session_timeout = {timeout}; \
+         SELECT set_config(name, '0', false) FROM (VALUES ('idle_session_timeout'), ('transaction_timeout')) \
+           AS added_later (name) WHERE current_setting(name, true) IS NOT NULL"
+    )
+}
 
 /// A connection that is ready for use.
 pub(super) struct Link {
@@ -44,7 +56,7 @@ impl Link {
         expected: Option<StoreId>,
     ) -> Result<(Self, StoreId), StoreError> {
         let session = connect::connect(settings).await?;
-        session.client.batch_execute(SESSION).await.map_err(reason)?;
+        session.client.batch_execute(&session_settings(settings)).await.map_err(reason)?;
         let timeline = primary::timeline(&session.client).await?;
         settings.primary.accept(timeline)?;
         let id = schema::check(&session.client, settings).await?;

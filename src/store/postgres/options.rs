@@ -46,6 +46,9 @@ type ReadPassword = dyn Fn() -> Result<SecretBytes> + Send + Sync;
 /// is tried at the same time, and the first that accepts writes is used. `load_balance_hosts` has
 /// no effect, since only the primary is used.
 ///
+/// The timeouts and the isolation level that a role or a database has for its sessions do not apply
+/// to a store. If `default_transaction_read_only` is on, a store does not open.
+///
 /// `sslmode=disable` is the only way to use a connection over a network without TLS. The connector
 /// that you pass to [`tls`](Self::tls) verifies the certificate of the server.
 ///

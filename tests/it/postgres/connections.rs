@@ -227,13 +227,14 @@ fn a_commit_waits_for_the_lock_no_longer_than_its_deadline() -> TestResult {
     Ok(())
 }
 
-/// The server then commits, answers that it has, and warns.
+/// The server then commits, answers that it has, and warns. The role asks for no warnings.
 #[test]
 fn a_commit_that_stopped_waiting_for_its_replica_is_not_acknowledged() -> TestResult {
     let test = "postgres::connections::a_commit_that_stopped_waiting_for_its_replica_is_not_acknowledged";
     let Some(server) = postgres::own(test, &[]) else { return Ok(()) };
     let options = PostgresOptions::new(&server.url(SUPERUSER))?.timeout(Duration::from_secs(20));
     PostgresStore::create_schema(&options)?;
+    server.sql(SUPERUSER, "ALTER ROLE postgres SET client_min_messages = error")?;
     let store = PostgresStore::open(&options)?;
     increment(&store)?;
     server.sql(SUPERUSER, "ALTER SYSTEM SET synchronous_standby_names = 'missing'")?;

@@ -111,7 +111,7 @@ fn with_every_fault(
     mut work: impl FnMut(&str) -> TestResult,
 ) -> Result<usize, Box<dyn std::error::Error>> {
     let mut runs = 0;
-    let tests_all = env::var_os("STRONGROOM_MESSAGE_FAULTS").is_some_and(|value| value == "all");
+    let tests_all = tests_all();
     for direction in directions.iter().copied() {
         for (number, fault) in Fault::ALL.into_iter().enumerate() {
             let is_silent = matches!(fault, Fault::BlackHole | Fault::HalfOpenToClient | Fault::HalfOpenToServer);
@@ -134,6 +134,11 @@ fn with_every_fault(
         }
     }
     Ok(runs)
+}
+
+/// Returns `true` if every fault is injected at every message.
+pub(super) fn tests_all() -> bool {
+    env::var_os("STRONGROOM_MESSAGE_FAULTS").is_some_and(|value| value == "all")
 }
 
 fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {

@@ -13,4 +13,5 @@ mod message_faults;
 mod network;
 mod outcome;
 mod servers;
+mod sessions;
 mod tables;

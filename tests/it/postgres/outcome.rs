@@ -23,11 +23,11 @@ fn open(server: &Server) -> strongroom::Result<PostgresStore> {
     PostgresStore::open(&options)
 }
 
-fn counter() -> RecordId {
+pub(super) fn counter() -> RecordId {
     RecordId { kind: RecordKind::Store, account: AccountId::default(), name: b"counter".to_vec() }
 }
 
-fn increment(store: &PostgresStore) -> Result<Revision, Error> {
+pub(super) fn increment(store: &PostgresStore) -> Result<Revision, Error> {
     let id = counter();
     let revision = store.commit(&[], &mut |pending| {
         let before = pending.get(&id)?.map_or(0, |record| record.body[0]);

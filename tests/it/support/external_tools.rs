@@ -33,6 +33,11 @@ pub(crate) fn tool_on_path(test: &str, variable: &str, program: &str, versions: 
 /// Reports a test as skipped, or fails it if `STRONGROOM_REQUIRE=all`.
 pub(crate) fn missing(test: &str, reason: &str) {
     assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "{test}: {reason}");
+    not_run(test, reason);
+}
+
+/// Reports a test as skipped, because it needs what no program can install.
+pub(crate) fn not_run(test: &str, reason: &str) {
     // Do not use `println`, because the test runner hides its output for passing tests.
     let _ = writeln!(std::io::stderr(), "not run: {test} ({reason})");
 }
