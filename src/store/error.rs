@@ -156,6 +156,12 @@ pub enum StoreError {
         "the server of the store is unreachable; nothing was changed: check the server and the network, and try again"
     )]
     Unreachable(#[source] Cause),
+    /// The server has as many connections as it or the role may have.
+    #[error(
+        "the server of the store accepts no more connections; nothing was changed: close some, or raise its \
+         max_connections or the connection limit of the role"
+    )]
+    TooManyConnections(#[source] Cause),
     /// The connection was lost, or the deadline passed, after a commit was requested and before the
     /// server confirmed it. Neither the server nor its successor could say in time whether the
     /// commit took effect.
@@ -270,6 +276,7 @@ impl From<StoreError> for Error {
         let text = match &error {
             StoreError::CannotOpen { source, .. }
             | StoreError::Unreachable(source)
+            | StoreError::TooManyConnections(source)
             | StoreError::Ambiguous(source)
             | StoreError::Fenced { source: Some(source), .. }
             | StoreError::AccessDenied(source)

@@ -27,6 +27,7 @@ pub(super) fn reason(error: tokio_postgres::Error) -> StoreError {
             StoreError::Damaged(cause)
         }
         SqlState::IO_ERROR => StoreError::Io(cause),
+        SqlState::TOO_MANY_CONNECTIONS => StoreError::TooManyConnections(cause),
         SqlState::INSUFFICIENT_PRIVILEGE => StoreError::AccessDenied(cause),
         code => by_class(code.code(), cause),
     }
@@ -37,7 +38,7 @@ fn by_class(code: &str, cause: Cause) -> StoreError {
     match code.get(..2) {
         // A failed login.
         Some("28") => StoreError::AccessDenied(cause),
-        // A lost connection, resources such as connections, and an operator who stops the server.
+        // A lost connection, resources such as memory, and an operator who stops the server.
         Some("08" | "53" | "57" | "25") => StoreError::Unreachable(cause),
         _ => StoreError::Rejected(cause),
     }
@@ -89,6 +90,7 @@ pub(super) fn copy(error: &StoreError) -> StoreError {
         StoreError::Io(cause) => StoreError::Io(text(cause)),
         StoreError::Damaged(cause) => StoreError::Damaged(text(cause)),
         StoreError::Unreachable(cause) => StoreError::Unreachable(text(cause)),
+        StoreError::TooManyConnections(cause) => StoreError::TooManyConnections(text(cause)),
         StoreError::Ambiguous(cause) => StoreError::Ambiguous(text(cause)),
         StoreError::AccessDenied(cause) => StoreError::AccessDenied(text(cause)),
         StoreError::Closed(store) => StoreError::Closed(store.clone()),
@@ -127,7 +129,7 @@ mod tests {
     fn codes_are_classified() {
         let class = |code: &str| by_class(code, code.into());
         assert!(matches!(class("28P01"), StoreError::AccessDenied(_)));
-        for code in ["08006", "53300", "57P01", "25P02"] {
+        for code in ["08006", "53200", "57P01", "25P02"] {
             assert!(matches!(class(code), StoreError::Unreachable(_)), "{code}");
         }
         for code in ["42P01", "XX000", "", "é"] {

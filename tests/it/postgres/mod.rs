@@ -9,6 +9,7 @@ mod freshness;
 mod groups;
 mod histories;
 mod kills;
+mod limits;
 mod message_faults;
 mod network;
 mod outcome;
