@@ -6,6 +6,7 @@ mod contract;
 #[cfg(feature = "postgres")]
 mod forks;
 mod freshness;
+mod full_disks;
 mod groups;
 mod histories;
 mod kills;

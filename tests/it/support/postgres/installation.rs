@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::{env, fs};
 
@@ -51,6 +51,34 @@ impl Installation {
         // The working directory of this process may be inaccessible to the user.
         command.current_dir("/").env("LC_ALL", "C");
         command
+    }
+
+    /// Returns the same for `sh`, on a machine whose folder `place` is a separate disk of this size
+    /// in bytes. Only the command and the processes that it starts see that disk, through the same
+    /// path. The folder `folder`, which may contain it, is removed at the end.
+    ///
+    /// # Panics
+    /// If this process may not mount a disk.
+    pub(super) fn command_with_disk(&self, place: &Path, size: u64, folder: &Path) -> Command {
+        const MOUNT: &str = r#"mount -t tmpfs -o "size=$1,uid=$2,gid=$3,mode=700" tmpfs "$0" || exit
+            place=$0 user=$2 group=$3 folder=$4
+            shift 4
+            setpriv --reuid="$user" --regid="$group" --clear-groups "$@"
+            umount "$place"
+            rm -rf "$folder""#;
+        let (user, group) = self.user.expect("only root may mount a disk");
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", MOUNT]).arg(place);
+        command.args([size.to_string(), user.to_string(), group.to_string()]).arg(folder).arg("sh");
+        command.current_dir("/").env("LC_ALL", "C");
+        command
+    }
+
+    /// Returns `true` if this process may mount disks that only its children see.
+    pub(super) fn may_mount(&self) -> bool {
+        let mounts = ["-m", "sh", "-c", "mount -t tmpfs -o size=4096 tmpfs /mnt && setpriv --version"];
+        let tried = || Command::new("unshare").args(mounts).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        self.user.is_some() && tried().is_ok_and(|status| status.success())
     }
 
     /// Makes the unprivileged user the owner of a file or folder.

@@ -18,7 +18,7 @@ use std::{error, thread};
 pub(crate) use self::cluster::Cluster;
 pub(crate) use self::proxy::{Admission, Direction, Fault, Message, Proxy};
 pub(crate) use self::schema::Schema;
-pub(crate) use self::server::{Server, psql};
+pub(crate) use self::server::{OnDisk, Server, psql};
 use crate::support::external_tools;
 
 type Result<T, E = Box<dyn error::Error>> = std::result::Result<T, E>;
@@ -38,6 +38,17 @@ pub(crate) fn shared(test: &str) -> Option<&'static Server> {
 pub(crate) fn own(test: &str, settings: &[(&str, &str)]) -> Option<Server> {
     is_installed(test)?;
     Some(Server::start(settings).unwrap_or_else(|error| panic!("{test}: {error}")))
+}
+
+/// Starts a server with a small disk of this size in bytes, for one test. If this process may not
+/// mount one, the test is reported as skipped.
+pub(crate) fn with_disk(test: &str, size: u64, on_disk: OnDisk, settings: &[(&str, &str)]) -> Option<Server> {
+    is_installed(test)?;
+    let server = Server::start_with_disk(size, on_disk, settings).unwrap_or_else(|error| panic!("{test}: {error}"));
+    if server.is_none() {
+        external_tools::not_run(test, "only root may mount a disk");
+    }
+    server
 }
 
 /// Starts a primary and its synchronous standby, for one test.

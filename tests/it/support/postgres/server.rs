@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -39,6 +40,18 @@ const SETTINGS: [(&str, &str); 7] = [
     ("dynamic_shared_memory_type", "mmap"),
 ];
 
+/// The name of the folder of a small disk.
+const DISK: &str = "disk";
+
+/// The part of a server's data on its small disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnDisk {
+    /// The folder `tables` for a tablespace.
+    Tables,
+    /// The write-ahead log.
+    Log,
+}
+
 /// A server that belongs to a test, in a folder that is removed with it.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -66,19 +79,65 @@ impl Server {
     /// Creates a server that does not run yet, from a copy of the same data as every other.
     pub(super) fn create(settings: &[(&str, &str)]) -> Result<Self> {
         let server = Self::in_new_folder()?;
-        let copied = server.installation.command("cp").arg("-R").arg(template()?.data()).arg(server.data()).status()?;
-        assert!(copied.success(), "the data of a server can be copied");
-        server.configure(&SETTINGS)?;
-        server.configure(settings)?;
-        server.configure(&[("port", &server.port.to_string())])?;
+        server.copy_data(settings)?;
         Ok(server)
     }
 
+    fn copy_data(&self, settings: &[(&str, &str)]) -> Result<()> {
+        let copied = self.installation.command("cp").arg("-R").arg(template()?.data()).arg(self.data()).status()?;
+        assert!(copied.success(), "the data of a server can be copied");
+        self.configure(&SETTINGS)?;
+        self.configure(settings)?;
+        self.configure(&[("port", &self.port.to_string())])
+    }
+
     fn in_new_folder() -> Result<Self> {
+        Self::supervised_by(Supervisor::start)
+    }
+
+    /// Starts a new server with additional settings, and with a disk of this size in bytes. Returns
+    /// `None` if this process may not mount a disk.
+    pub(super) fn start_with_disk(size: u64, on_disk: OnDisk, settings: &[(&str, &str)]) -> Result<Option<Self>> {
+        if !installation::found()?.may_mount() {
+            return Ok(None);
+        }
+        let server = Self::supervised_by(|installation, folder| {
+            let place = folder.join(DISK);
+            fs::create_dir(&place)?;
+            Supervisor::start_with(installation.command_with_disk(&place, size, folder), installation, folder)
+        })?;
+        // The first answer shows that the disk is mounted.
+        server.state().supervisor.end_server("INT")?;
+        server.copy_data(settings)?;
+        let disk = server.disk();
+        match on_disk {
+            OnDisk::Tables => {
+                fs::create_dir(disk.join("tables"))?;
+                server.installation.give(&disk.join("tables"))?;
+            }
+            OnDisk::Log => {
+                let log = server.data().join("pg_wal");
+                // The disk is visible to root only. The files keep their owner.
+                let moved = Command::new("cp").arg("-Rp").arg(&log).arg(disk.join("log")).status()?;
+                assert!(moved.success(), "the write-ahead log can be moved");
+                fs::remove_dir_all(&log)?;
+                symlink(server.folder.join(DISK).join("log"), &log)?;
+            }
+        }
+        server.start_again()?;
+        Ok(Some(server))
+    }
+
+    /// Returns the path of the disk of a server that has one.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.state().supervisor.path(&self.folder.join(DISK))
+    }
+
+    fn supervised_by(start: impl FnOnce(&Installation, &Path) -> io::Result<Supervisor>) -> Result<Self> {
         let installation = installation::found()?;
         let folder = if has_space(Path::new("/dev/shm")) { fast_folder()? } else { tempfile::tempdir()? };
         installation.give(folder.path())?;
-        let supervisor = Supervisor::start(installation, folder.path())?;
+        let supervisor = start(installation, folder.path())?;
         let (port, state) = (free_port()?, Mutex::new(State { supervisor, process: None }));
         // From here on, the supervisor removes the folder.
         Ok(Self { installation, folder: folder.keep(), port, state })

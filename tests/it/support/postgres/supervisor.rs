@@ -5,8 +5,8 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::installation::Installation;
 
@@ -53,8 +53,12 @@ pub(super) struct Supervisor {
 impl Supervisor {
     /// Starts it for a folder, which it removes at the end.
     pub(super) fn start(installation: &Installation, folder: &Path) -> io::Result<Self> {
-        let mut process = installation
-            .command("sh")
+        Self::start_with(installation.command("sh"), installation, folder)
+    }
+
+    /// Starts it with a command that runs the shell with additional arguments.
+    pub(super) fn start_with(mut shell: Command, installation: &Installation, folder: &Path) -> io::Result<Self> {
+        let mut process = shell
             .args(["-c", SCRIPT])
             .arg(installation.path("postgres"))
             .arg(folder)
@@ -77,6 +81,12 @@ impl Supervisor {
     /// Sends the server a signal that ends it, such as `INT`, and waits until it has ended.
     pub(super) fn end_server(&mut self, signal: &str) -> io::Result<()> {
         self.ask(&format!("stop {signal}")).map(drop)
+    }
+
+    /// Returns a path to a file as the server sees it, which may have other disks.
+    pub(super) fn path(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.process.id()));
+        root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     fn ask(&mut self, command: &str) -> io::Result<String> {
