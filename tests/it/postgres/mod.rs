@@ -13,6 +13,7 @@ mod kills;
 mod limits;
 mod message_faults;
 mod network;
+mod operation_faults;
 mod outcome;
 mod servers;
 mod sessions;
