@@ -1,13 +1,17 @@
 //! The members of a request, read as the types of the library.
 
+use std::borrow::Cow;
+
 use super::failure::{Failure, Outcome, Refusal, Unrecorded};
 use super::value::{Object, lower_camel};
+use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::error::{ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::CustomKeyStoreId;
 use crate::kms::{GrantToken, Kms, PageRequest};
 use crate::secret::SecretBytes;
+use crate::text::sanitize_for_error;
 
 /// The members of a request or of a structure in it, whose types and constraints were checked.
 #[derive(Clone, Copy)]
@@ -39,7 +43,7 @@ impl<'r> Members<'r> {
         Ok(self.0.integer(name)?)
     }
 
-    pub(super) fn time(self, name: &str) -> Outcome<Option<crate::clock::Timestamp>> {
+    pub(super) fn time(self, name: &str) -> Outcome<Option<Timestamp>> {
         Ok(self.0.timestamp(name)?)
     }
 
@@ -127,15 +131,15 @@ pub(super) fn missing(name: &str) -> Failure {
 }
 
 /// Returns the refusal of an invalid request.
-pub(super) fn invalid(text: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+pub(super) fn invalid(text: impl Into<Cow<'static, str>>) -> Failure {
     Refusal::new(ErrorKind::Validation, text).into()
 }
 
 /// Returns the refusal of a request for a feature that the library lacks.
-pub(super) fn unsupported(text: impl Into<std::borrow::Cow<'static, str>>) -> Failure {
+pub(super) fn unsupported(text: impl Into<Cow<'static, str>>) -> Failure {
     Refusal::new(ErrorKind::UnsupportedOperation, text).into()
 }
 
 fn unsupported_value(name: &str, value: &str) -> Failure {
-    unsupported(format!("{name} {} is not supported.", crate::text::sanitize_for_error(value)))
+    unsupported(format!("{name} {} is not supported.", sanitize_for_error(value)))
 }

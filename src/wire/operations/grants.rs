@@ -1,5 +1,6 @@
 //! Grants.
 
+use crate::context::EncryptionContext;
 use crate::identity::Principal;
 use crate::key::Operation;
 use crate::kms::{CreateGrantRequest, GrantFilter, GrantListEntry, GrantToken, Kms};
@@ -80,7 +81,7 @@ fn entry(grant: GrantListEntry) -> Item {
     let terms = &grant.terms;
     let operations: Vec<Operation> = terms.operations().iter().collect();
     let constraints = terms.constraints();
-    let pairs = |context: &crate::context::EncryptionContext| {
+    let pairs = |context: &EncryptionContext| {
         Item::Map(context.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     };
     let named = Answer::new()

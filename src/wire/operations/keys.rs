@@ -1,7 +1,7 @@
 //! Keys: creation, metadata, state, deletion, and usage.
 
 use crate::key::{DeletionWindow, KeyMetadata, KeySpec, KeyUsage, Origin};
-use crate::kms::{CreateKeyRequest, KeyRequest, Kms};
+use crate::kms::{CreateKeyRequest, KeyListEntry, KeyRequest, Kms};
 use crate::wire::answer::{Answer, Item, text};
 use crate::wire::failure::{Outcome, Unrecorded};
 use crate::wire::members::{Members, invalid, unsupported};
@@ -94,7 +94,7 @@ pub(in crate::wire) fn list_keys(kms: &Kms, request: Members<'_>) -> Outcome<Opt
         page.entries.clear();
         page.next_marker = None;
     }
-    let entry = |key: crate::kms::KeyListEntry| {
+    let entry = |key: KeyListEntry| {
         Item::Structure(Answer::new().with("KeyId", text(key.key_id)).with("KeyArn", text(key.key_arn)))
     };
     Ok(Some(Answer::page("Keys", page, entry)))

@@ -13,7 +13,7 @@ pub(crate) struct Table {
 }
 
 /// Every module that has rows.
-pub(crate) const TABLES: [Table; 4] = [
+pub(crate) const TABLES: [Table; 5] = [
     Table {
         module: "",
         rows: &[
@@ -72,6 +72,19 @@ pub(crate) const TABLES: [Table; 4] = [
             ("row 7", &["operations"]),
             ("row 8", &["conformance"]),
             ("row 9", &["mod"]),
+        ],
+    },
+    Table {
+        module: "wire",
+        rows: &[
+            ("row 1", &["rejection"]),
+            ("row 2", &["value"]),
+            ("row 3", &["answer", "constraints", "failure", "json", "reply"]),
+            ("row 4", &["encoding", "members"]),
+            ("row 5", &["error", "operations"]),
+            ("row 6", &["route"]),
+            ("row 7", &["call", "fuzzing"]),
+            ("row 8", &["mod"]),
         ],
     },
 ];
