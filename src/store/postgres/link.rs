@@ -26,7 +26,7 @@ use crate::store::error::StoreError;
 /// The rest overrides what the role or the database may have set for other programs. Warnings must
 /// arrive, because one of them says that a commit did not wait for its replica.
 fn session_settings(settings: &Settings) -> String {
-    let timeout = settings.timeout.as_millis().max(1);
+    let timeout = settings.timeout_millis();
     format!(
         "SET search_path = pg_catalog; SET enable_seqscan = off; SET enable_hashjoin = off; \
          SET enable_mergejoin = off; SET jit = off; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \

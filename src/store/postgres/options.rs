@@ -419,6 +419,11 @@ impl Settings {
         })
     }
 
+    /// Returns the timeout in milliseconds, at most the longest that the server accepts.
+    pub(super) fn timeout_millis(&self) -> u128 {
+        self.timeout.as_millis().clamp(4, u128::from(i32::MAX.unsigned_abs()))
+    }
+
     /// Returns the name of the schema as SQL.
     pub(super) fn quoted_schema(&self) -> String {
         quoted(&self.schema)

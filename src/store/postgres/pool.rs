@@ -60,7 +60,7 @@ impl Pool {
     /// Borrows a connection. Waits for one if all are in use.
     pub(super) async fn borrow(self: &Arc<Self>) -> Result<Loan, StoreError> {
         // Earlier than the deadline of the call, so that the error states the reason.
-        let limit = self.settings.timeout * 3 / 4;
+        let limit = self.settings.timeout / 4 * 3;
         let permit = tokio::time::timeout(limit, Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| StoreError::Busy("all connections of the store are in use".into()))?;
         let permit = permit.map_err(|_| StoreError::Closed(self.settings.name()))?;

@@ -109,7 +109,7 @@ async fn begin_on(loan: Loan, lock: &str, reads: &Reads) -> Result<Transaction, 
 /// connection pooler between the server and this process may forget them. The server gives up
 /// before this process does, so that no lock outlives a failed commit.
 fn lock_statement(settings: &Settings) -> String {
-    let (schema, timeout) = (settings.quoted_schema(), settings.timeout.as_millis().max(4));
+    let (schema, timeout) = (settings.quoted_schema(), settings.timeout_millis());
     let (lock, idle) = (timeout * 3 / 4, timeout);
     format!(
         "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \

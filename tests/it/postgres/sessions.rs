@@ -136,6 +136,18 @@ fn a_role_that_may_only_read_is_refused_with_the_reason() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn a_timeout_may_exceed_what_the_server_accepts() -> TestResult {
+    let Some(server) = postgres::shared("postgres::sessions::a_timeout_may_exceed_what_the_server_accepts") else {
+        return Ok(());
+    };
+    let world = World::new(server)?;
+    let store = PostgresStore::open(&world.options.clone().timeout(Duration::MAX))?;
+    assert_eq!(increment(&store)?, Revision(1));
+    assert!(store.get(&counter())?.is_some());
+    Ok(())
+}
+
 /// The server would write the log 10 s later.
 #[test]
 fn commits_of_a_role_with_asynchronous_commits_survive_a_crash() -> TestResult {
