@@ -1,40 +1,45 @@
 //! A server that is killed at random moments, while several processes work on its store.
 //!
-//! Each process reports the answer to every change. Afterwards, changes that were acknowledged are
-//! present once, refused ones are absent, and the store is intact. `STRONGROOM_SERVER_KILLS` sets
-//! the number of kills.
+//! Each process reports the answer to every change, and makes at least one between two kills.
+//! Afterwards, changes that were acknowledged are present once, refused ones are absent, and the
+//! store is intact. `STRONGROOM_SERVER_KILLS` sets the number of kills.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use std::{env, io, thread};
 
 use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
 use strongroom::key::{KeyId, KeyState, OnDemandRotationLimit};
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial};
 use strongroom::seal::RootKey;
-use strongroom::store::StoreError;
+use strongroom::store::{PostgresStore, StoreError};
 use strongroom::{ErrorKind, Kms, KmsLimits, Result};
 
-use crate::support::child_process::{child, whole_lines};
+use crate::support::child_process::child;
 use crate::support::postgres::{self, Schema};
 
-type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The default number of kills. `STRONGROOM_SERVER_KILLS` overrides it.
 const KILLS: usize = 6;
 
 const PROCESSES: usize = 4;
+
+/// The time for every process to make a change after a restart.
+const PATIENCE: Duration = Duration::from_secs(60);
 const THREADS_PER_PROCESS: usize = 2;
 
 const CHILD: &str = "postgres::kills::works_until_told_to_end";
 
 /// Tells the children where the store is.
-const URL: &str = "STRONGROOM_TEST_URL";
-const SCHEMA: &str = "STRONGROOM_TEST_SCHEMA";
+pub(super) const URL: &str = "STRONGROOM_TEST_URL";
+pub(super) const SCHEMA: &str = "STRONGROOM_TEST_SCHEMA";
 
 #[test]
 fn what_was_acknowledged_survives_kills_of_the_server() -> TestResult {
@@ -44,23 +49,63 @@ fn what_was_acknowledged_survives_kills_of_the_server() -> TestResult {
     let kills: usize = env::var("STRONGROOM_SERVER_KILLS").map_or(Ok(KILLS), |text| text.parse())?;
     let schema = Schema::create(&server)?;
     drop(open(&schema, CryptoBackend::default())?);
-    let children = (0..PROCESSES).map(|_| start(&schema)).collect::<io::Result<Vec<_>>>()?;
-    thread::sleep(Duration::from_millis(500));
+    let workers = (0..PROCESSES).map(|_| Worker::start(&schema)).collect::<io::Result<Vec<_>>>()?;
     for _ in 0..kills {
+        let before: Vec<_> = workers.iter().map(Worker::changes).collect();
+        let begun = Instant::now();
+        while workers.iter().zip(&before).any(|(worker, before)| worker.changes() == *before) {
+            assert!(begun.elapsed() < PATIENCE, "every process continues: {before:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
         thread::sleep(random_pause()?);
         server.kill()?;
         server.start_again()?;
     }
-    thread::sleep(Duration::from_millis(300));
-    let mut lines = Vec::new();
-    for mut child in children {
-        drop(child.stdin.take());
-        let output = child.wait_with_output()?;
-        let text = String::from_utf8(output.stdout)?;
-        assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-        lines.extend(whole_lines(&text).into_iter().filter(|line| line.starts_with("answer ")));
-    }
+    let lines = workers.into_iter().map(Worker::end).collect::<TestResult<Vec<_>>>()?.concat();
     check(&open(&schema, CryptoBackend::default())?, &lines, kills)
+}
+
+/// A child process, and what it says.
+struct Worker {
+    child: Child,
+    /// The number of changes that were acknowledged.
+    changes: Arc<AtomicUsize>,
+    /// Reads continuously, because a process that says more than fits into a pipe waits.
+    reader: JoinHandle<Vec<String>>,
+}
+
+impl Worker {
+    fn start(schema: &Schema) -> io::Result<Self> {
+        let mut command = child(CHILD, Path::new(""))?;
+        command.env(URL, schema.url()).env(SCHEMA, schema.name());
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let changes = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&changes);
+        let reader = thread::spawn(move || {
+            let mut answers = Vec::new();
+            for line in output.lines().map_while(io::Result::ok) {
+                // The test runner has begun the first line.
+                let Some(start) = line.find("answer ") else { continue };
+                counter.fetch_add(usize::from(line[start..].starts_with("answer Done ")), Ordering::Relaxed);
+                answers.push(line[start..].to_owned());
+            }
+            answers
+        });
+        Ok(Self { child, changes, reader })
+    }
+
+    fn changes(&self) -> usize {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// Ends the process, and returns its answers.
+    fn end(mut self) -> TestResult<Vec<String>> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait()?;
+        assert!(status.success(), "a process failed");
+        Ok(self.reader.join().expect("no thread panicked"))
+    }
 }
 
 fn random_pause() -> Result<Duration> {
@@ -69,15 +114,11 @@ fn random_pause() -> Result<Duration> {
     Ok(Duration::from_millis(u64::from(bytes[0])))
 }
 
-fn start(schema: &Schema) -> io::Result<Child> {
-    let mut command = child(CHILD, Path::new(""))?;
-    command.env(URL, schema.url()).env(SCHEMA, schema.name());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
-}
-
 fn open(schema: &Schema, backend: CryptoBackend) -> Result<Kms> {
+    // A store that was unreachable tries again after this time.
+    let store = PostgresStore::open(&schema.options()?.max_staleness(Duration::from_millis(100)))?;
     let limits = KmsLimits { on_demand_rotations: OnDemandRotationLimit::new(1_000_000), ..KmsLimits::default() };
-    Kms::builder().backend(backend).limits(limits).store(schema.open()?, RootKey::from_bytes(&[7; 32])).build()
+    Kms::builder().backend(backend).limits(limits).store(store, RootKey::from_bytes(&[7; 32])).build()
 }
 
 /// The answer to a change.
@@ -103,7 +144,7 @@ fn say(answer: Answer, what: &str) {
     let mut out = io::stdout().lock();
     out.write_all(format!("answer {answer:?} {what}\n").as_bytes()).expect("the parent listens");
     if answer != Answer::Done {
-        // The server is down, and the thread does not fill the pipe until it is back.
+        // The server is down.
         thread::sleep(Duration::from_millis(10));
     }
 }
@@ -203,6 +244,7 @@ fn check(kms: &Kms, lines: &[String], kills: usize) -> TestResult {
     let report = kms.verify_store(|_| {})?;
     assert!(report.is_intact(), "{report:?}");
     println!("{kills} kills of the server: {total:?}");
-    assert!(total.done > 0 && (kills == 0 || total.refused + total.ambiguous > 0), "{total:?}");
+    let interrupted = total.refused + total.ambiguous;
+    assert!(total.done >= kills * PROCESSES && (kills == 0 || interrupted > 0), "{total:?}");
     Ok(())
 }
