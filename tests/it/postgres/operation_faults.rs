@@ -180,7 +180,9 @@ impl Step {
         match (self, now.key) {
             (Self::EnableKey, KeyState::Enabled) => kms.disable_key(*key)?,
             (Self::CancelKeyDeletion, KeyState::PendingDeletion) | (Self::EnableKey, _) => {}
-            (Self::CancelKeyDeletion, _) => drop(kms.schedule_key_deletion(*key, DeletionWindow::default())?),
+            (Self::CancelKeyDeletion, _) => {
+                kms.schedule_key_deletion(*key, DeletionWindow::default())?;
+            }
             (_, KeyState::Enabled) => {}
             (_, KeyState::PendingDeletion) => {
                 kms.cancel_key_deletion(*key)?;
