@@ -533,7 +533,7 @@ fn values() -> impl Strategy<Value = Json> {
 }
 
 proptest! {
-    /// A refusal is one of two exceptions. Its text is bounded, and counts what it reports.
+    /// A refusal is one of two exceptions. Its text is bounded, and states the number of violations.
     #[test]
     fn any_request_is_accepted_or_refused_with_a_bounded_text(
         operation in (0..operations::OPERATIONS.len()).prop_map(|at| &operations::OPERATIONS[at]),

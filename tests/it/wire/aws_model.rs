@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use strongroom::fuzzing::request_shapes;
 
 use crate::support::external_tools;
@@ -58,8 +58,8 @@ fn every_operation_and_member_is_that_of_the_model() {
     differences("", &ours, &model, &mut found);
     assert!(found.is_empty(), "{}", found.join("\n"));
     let members: usize =
-        ours.as_object().expect("operations").values().filter_map(Value::as_object).map(|it| it.len()).sum();
-    assert_eq!((ours.as_object().map(|it| it.len()), members), (Some(56), 225));
+        ours.as_object().expect("operations").values().filter_map(Value::as_object).map(Map::len).sum();
+    assert_eq!((ours.as_object().map(Map::len), members), (Some(56), 225));
 }
 
 /// The comparison notices a difference in any property.
