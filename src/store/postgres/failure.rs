@@ -76,6 +76,7 @@ pub(super) fn is_answer(error: &tokio_postgres::Error) -> bool {
 pub(super) fn text(error: &StoreError) -> String {
     match error {
         StoreError::Unreachable(cause) => cause.to_string(),
+        StoreError::Closed(_) => "the store was closed meanwhile".to_owned(),
         other => other.to_string(),
     }
 }
@@ -115,10 +116,6 @@ pub(super) fn copy(error: &StoreError) -> StoreError {
 
 pub(super) fn timed_out(timeout: Duration) -> StoreError {
     StoreError::Unreachable(format!("no answer within {timeout:?}").into())
-}
-
-pub(super) fn stopped() -> StoreError {
-    StoreError::Unreachable("the thread of the store has ended".into())
 }
 
 #[cfg(test)]

@@ -70,6 +70,7 @@ struct State {
     failure: Option<Failure>,
     /// Set for good if the store went back.
     rolled_back: Option<(Revision, Revision)>,
+    is_closed: bool,
 }
 
 /// The reason why an attempt failed.
@@ -84,7 +85,7 @@ enum Failure {
 impl Freshness {
     pub(super) fn new(settings: Arc<Settings>, store: StoreId, proof: Proof) -> Self {
         let Proof { sent, head } = proof;
-        let state = State { proved: sent, head, failure: None, rolled_back: None };
+        let state = State { proved: sent, head, failure: None, rolled_back: None, is_closed: false };
         let fresh_until = nanoseconds(sent.saturating_add(settings.max_staleness));
         Self {
             settings,
@@ -104,6 +105,7 @@ impl Freshness {
     /// - [`StoreError::Fenced`] if no server has proved within the bound that it is the primary.
     /// - [`StoreError::Unreachable`] if the bound has passed and no server can be reached.
     /// - [`StoreError::RolledBack`] if the store went back while it was in use.
+    /// - [`StoreError::Closed`] if it was closed while the call waited.
     pub(super) fn revision(&self) -> Result<Revision, StoreError> {
         if !self.in_use.load(Ordering::Relaxed) {
             self.in_use.store(true, Ordering::Relaxed);
@@ -127,6 +129,12 @@ impl Freshness {
     /// Returns the latest known revision, without any bound.
     pub(super) fn latest(&self) -> Revision {
         Revision(self.latest.load(Ordering::Acquire))
+    }
+
+    /// Rejects calls that wait for a proof.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_all();
     }
 
     /// Waits for the attempt in progress, or a new one.
@@ -156,6 +164,9 @@ impl Freshness {
         now: Duration,
         is_late: bool,
     ) -> Option<Result<Revision, StoreError>> {
+        if state.is_closed {
+            return Some(Err(StoreError::Closed(self.settings.name())));
+        }
         if let Some((from, to)) = state.rolled_back {
             return Some(Err(StoreError::RolledBack { from: from.0, to: to.0 }));
         }

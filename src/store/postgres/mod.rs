@@ -166,7 +166,7 @@ impl PostgresStore {
     ///   contain a store of this format, or the role lacks a privilege.
     pub fn open(options: &PostgresOptions) -> Result<Self> {
         let settings = Arc::new(Settings::new(options)?);
-        let (runtime, opening) = (Arc::new(Runtime::start()?), Arc::clone(&settings));
+        let (runtime, opening) = (Arc::new(Runtime::start(settings.name())?), Arc::clone(&settings));
         let opened = runtime.run(settings.timeout, async move {
             let (link, id) = Link::open(&opening, None).await?;
             let proof = fence::prove(&link).await?;
@@ -229,7 +229,7 @@ where
     F: Future<Output = Result<(), StoreError>> + Send + 'static,
 {
     let settings = Arc::new(Settings::new(options)?);
-    let runtime = Runtime::start()?;
+    let runtime = Runtime::start(settings.name())?;
     let done = runtime.run(settings.timeout, work(Arc::clone(&settings)));
     runtime.stop();
     Ok(done?)
@@ -313,6 +313,8 @@ impl KeyStore for PostgresStore {
             }
             Ok(())
         });
+        // Calls that wait for a proof would otherwise do so until their deadline.
+        self.freshness.close();
         self.runtime.stop();
         Ok(closed?)
     }

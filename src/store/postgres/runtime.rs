@@ -18,6 +18,8 @@ use crate::store::error::StoreError;
 /// A single-threaded runtime. All connections of a store belong to it.
 #[derive(Debug)]
 pub(super) struct Runtime {
+    /// The name of the store, for errors.
+    name: String,
     handle: Handle,
     running: Mutex<Option<Running>>,
 }
@@ -31,7 +33,7 @@ struct Running {
 impl Runtime {
     /// Starts the thread. It creates the runtime itself, because a runtime cannot be entered or
     /// dropped inside another one.
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(name: String) -> Result<Self> {
         let failed = |error| Error::new(ErrorKind::Internal, "cannot start the thread of a store").with_source(error);
         let (stop, stopped) = oneshot::channel();
         let (started, has_started) = mpsc::sync_channel(1);
@@ -52,7 +54,7 @@ impl Runtime {
             })
             .map_err(failed)?;
         let handle = has_started.recv().unwrap_or_else(|lost| Err(io::Error::other(lost))).map_err(failed)?;
-        Ok(Self { handle, running: Mutex::new(Some(Running { stop, thread })) })
+        Ok(Self { name, handle, running: Mutex::new(Some(Running { stop, thread })) })
     }
 
     /// Starts work whose result nobody waits for.
@@ -61,6 +63,10 @@ impl Runtime {
     }
 
     /// Runs work on the thread of the runtime and waits for its result, no longer than `timeout`.
+    ///
+    /// # Errors
+    /// - [`StoreError::Unreachable`] after `timeout`.
+    /// - [`StoreError::Closed`] if the thread ended first. Nothing is known about the work.
     pub(super) fn run<T: Send + 'static>(
         &self,
         timeout: Duration,
@@ -72,7 +78,7 @@ impl Runtime {
             // A receiver always waits, unless its thread panicked.
             let _ = sender.send(result);
         });
-        receiver.recv().unwrap_or_else(|_| Err(failure::stopped()))
+        receiver.recv().unwrap_or_else(|_| Err(StoreError::Closed(self.name.clone())))
     }
 
     /// Ends the thread and, with it, all connections.

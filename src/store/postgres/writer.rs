@@ -75,8 +75,8 @@ impl Writer {
         let known = self.freshness.latest();
         let settle = async move { Ok(outcome::settle(&settings, store, &attempt, timeout).await) };
         // Longer, so that the error states the obstacle.
-        let settled = self.runtime.run(timeout.saturating_mul(2), settle)?;
-        match settled {
+        let settled = self.runtime.run(timeout.saturating_mul(2), settle);
+        match settled.unwrap_or_else(|no_answer| Err(failure::text(&no_answer))) {
             Ok(Settled::Committed(proof)) => {
                 self.freshness.accept(known, proof);
                 Ok(())

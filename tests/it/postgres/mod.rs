@@ -1,5 +1,6 @@
 //! The store in PostgreSQL: servers that fail, and networks that do.
 
+mod closing;
 mod connections;
 #[cfg(feature = "conformance")]
 mod contract;
