@@ -274,7 +274,8 @@ impl From<StoreError> for Error {
         // Only the error of the operating system or the server distinguishes one such failure from
         // another.
         let text = match &error {
-            StoreError::CannotOpen { source, .. }
+            StoreError::Busy(source)
+            | StoreError::CannotOpen { source, .. }
             | StoreError::Unreachable(source)
             | StoreError::TooManyConnections(source)
             | StoreError::Ambiguous(source)

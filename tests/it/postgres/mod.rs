@@ -3,6 +3,7 @@
 mod closing;
 mod connections;
 #[cfg(feature = "conformance")]
+mod bounds;
 mod contract;
 #[cfg(feature = "postgres")]
 mod forks;

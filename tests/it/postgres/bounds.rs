@@ -1,0 +1,204 @@
+//! Limits: the length of a body, the size of a group of commits, and the number of connections.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use strongroom::identity::AccountId;
+use strongroom::store::{
+    Change, CommitError, Expectation, KeyStore, PostgresOptions, PostgresStore, RecordId, RecordKind, Revision, Scan,
+    StoreError,
+};
+use strongroom::{Error, Result};
+
+use crate::support::postgres::{self, Database, Proxy, SUPERUSER};
+
+type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The length of the longest body that a store reads, in bytes.
+const LONGEST: usize = 64 << 20;
+
+/// The maximum number of commits that share a transaction.
+const MAX_MEMBERS: usize = 32;
+
+/// A deadline that even a busy machine meets.
+const PATIENT: Duration = Duration::from_secs(60);
+
+fn id(name: &str) -> RecordId {
+    RecordId { kind: RecordKind::Key, account: AccountId::default(), name: name.as_bytes().to_vec() }
+}
+
+fn create(store: &PostgresStore, name: &str) -> Result<Revision, CommitError> {
+    store.commit(&[Expectation { id: id(name), revision: None }], &mut |_| {
+        Ok(vec![Change { id: id(name), body: Some(b"body".to_vec()) }])
+    })
+}
+
+fn options(database: &Database<'_>) -> Result<PostgresOptions> {
+    let options = PostgresOptions::new(&database.url())?;
+    PostgresStore::create_schema(&options)?;
+    Ok(options)
+}
+
+/// Executes statements in another session, and holds their locks while `work` runs.
+fn while_holding<T>(database: &Database<'_>, statements: &str, work: impl FnOnce() -> T) -> TestResult<T> {
+    const SLEEPING: &str = "FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+    thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let held = database.sql(&format!("BEGIN; {statements}; SELECT pg_sleep(600)"));
+            held.expect_err("canceled").to_string()
+        });
+        while database.sql(&format!("SELECT count(*) {SLEEPING}"))? == "0" {
+            assert!(!holder.is_finished(), "{:?}", holder.join());
+            thread::sleep(Duration::from_millis(5));
+        }
+        let result = work();
+        database.sql(&format!("SELECT pg_cancel_backend(pid) {SLEEPING}"))?;
+        let canceled = holder.join().expect("no panic");
+        assert!(canceled.contains("canceling statement"), "{canceled}");
+        Ok(result)
+    })
+}
+
+/// The proxy admits no message that is longer than the longest body, so an error that names the
+/// body shows that the server did not send it.
+#[test]
+fn a_body_beyond_the_limit_is_damage_and_is_not_sent() -> TestResult {
+    let Some(server) = postgres::shared("postgres::limits::a_body_beyond_the_limit_is_damage_and_is_not_sent") else {
+        return Ok(());
+    };
+    let database = Database::create(server)?;
+    let options = options(&database)?.timeout(PATIENT);
+    let direct = PostgresStore::open(&options)?;
+    create(&direct, "short").map_err(Error::from)?;
+    for (name, length) in [("longest", LONGEST), ("longer", LONGEST + 1)] {
+        database.sql(&format!(
+            "INSERT INTO strongroom.record VALUES (1, '000000000000', '{name}', 1, decode(repeat('00', {length}), 'hex'))"
+        ))?;
+    }
+    assert_eq!(direct.get(&id("longest"))?.map(|record| record.body.len()), Some(LONGEST));
+
+    let proxy = Proxy::start(server.port())?;
+    let store = PostgresStore::open(&PostgresOptions::new(&proxy.url(&database.url()))?.timeout(PATIENT))?;
+    let scan = Scan { kind: RecordKind::Key, account: None, after: Some(id("longer")), limit: 1 };
+    assert!(store.scan(&scan).is_err_and(|error| !is_damage(&error)), "the longest body does not pass the proxy");
+    let first = Scan { kind: RecordKind::Key, account: None, after: None, limit: 1 };
+    let prefetched = store.commit_prefetching(&[], &[id("longer")], &mut |_| Ok(Vec::new()));
+    let read = store.commit(&[], &mut |pending| {
+        pending.get(&id("longer"))?;
+        Ok(Vec::new())
+    });
+    for refused in [
+        store.get(&id("longer")).map(drop),
+        store.get_all(&[id("short"), id("longer")]).map(drop),
+        store.scan(&first).map(drop),
+        prefetched.map(drop).map_err(Error::from),
+        read.map(drop).map_err(Error::from),
+    ] {
+        let error = refused.expect_err("the body is too long");
+        assert!(is_damage(&error), "{error}");
+    }
+    // Nothing else is affected.
+    assert!(store.get(&id("short"))?.is_some());
+    create(&store, "another").map_err(Error::from)?;
+    Ok(())
+}
+
+fn is_damage(error: &Error) -> bool {
+    matches!(error.downcast_ref(), Some(StoreError::Damaged(cause)) if cause.to_string().contains("too long"))
+}
+
+#[test]
+fn a_group_has_at_most_32_commits() -> TestResult {
+    let Some(server) = postgres::shared("postgres::limits::a_group_has_at_most_32_commits") else { return Ok(()) };
+    let database = Database::create(server)?;
+    let store = PostgresStore::open(&options(&database)?.timeout(PATIENT))?;
+    let begun = AtomicUsize::new(0);
+    const THREADS: usize = 2 * MAX_MEMBERS;
+    thread::scope(|scope| -> TestResult {
+        let threads = while_holding(&database, "SELECT FROM strongroom.store FOR UPDATE", || {
+            let threads: Vec<_> = (0..THREADS)
+                .map(|number| {
+                    let (store, begun) = (&store, &begun);
+                    scope.spawn(move || {
+                        begun.fetch_add(1, Ordering::SeqCst);
+                        create(store, &number.to_string())
+                    })
+                })
+                .collect();
+            while begun.load(Ordering::SeqCst) < THREADS {
+                thread::sleep(Duration::from_millis(5));
+            }
+            // Until all of them wait.
+            thread::sleep(Duration::from_millis(500));
+            threads
+        })?;
+        for thread in threads {
+            thread.join().expect("no panic").map_err(Error::from)?;
+        }
+        Ok(())
+    })?;
+    assert_eq!(store.revision()?.0, u64::try_from(THREADS)?);
+    let sizes = "SELECT max(size) FROM (SELECT count(*) AS size FROM strongroom.record GROUP BY xmin::text) AS x";
+    assert_eq!(database.sql(sizes)?, MAX_MEMBERS.to_string());
+    Ok(())
+}
+
+#[test]
+fn callers_wait_for_a_connection_no_longer_than_their_deadline() -> TestResult {
+    let test = "postgres::limits::callers_wait_for_a_connection_no_longer_than_their_deadline";
+    let Some(server) = postgres::shared(test) else { return Ok(()) };
+    let database = Database::create(server)?;
+    let timeout = Duration::from_secs(1);
+    let store = PostgresStore::open(&options(&database)?.timeout(timeout).connections(2))?;
+    create(&store, "a").map_err(Error::from)?;
+    let refusals = while_holding(&database, "LOCK TABLE strongroom.record IN ACCESS EXCLUSIVE MODE", || {
+        thread::scope(|scope| {
+            let read = || {
+                let begun = Instant::now();
+                let refused = store.get(&id("a")).expect_err("the table is locked");
+                assert!(begun.elapsed() < 3 * timeout, "{:?}", begun.elapsed());
+                refused
+            };
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(read)).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+        })
+    })?;
+    let (mut exhausted, mut unanswered) = (0, 0);
+    for refused in refusals {
+        match refused.downcast_ref() {
+            Some(StoreError::Busy(_)) => {
+                assert!(refused.to_string().contains("all connections of the store are in use"), "{refused}");
+                exhausted += 1;
+            }
+            Some(StoreError::Unreachable(_)) => unanswered += 1,
+            _ => panic!("{refused}"),
+        }
+    }
+    assert!(exhausted > 0 && unanswered >= 2, "{exhausted} waited for a connection, {unanswered} for an answer");
+    assert!(store.get(&id("a"))?.is_some());
+    Ok(())
+}
+
+#[test]
+fn a_server_that_admits_no_more_connections_is_named_as_the_reason() -> TestResult {
+    let test = "postgres::limits::a_server_that_admits_no_more_connections_is_named_as_the_reason";
+    let Some(server) = postgres::shared(test) else { return Ok(()) };
+    let database = Database::create(server)?;
+    let owner = options(&database)?;
+    let role = format!("limited_{}", database.name());
+    database.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))?;
+    PostgresStore::grant_access(&owner, &role)?;
+    let url = database.url().replace(&format!("//{SUPERUSER}@"), &format!("//{role}@"));
+    // One connection for proofs, and one for reading.
+    let store = PostgresStore::open(&PostgresOptions::new(&url)?)?;
+    assert_eq!(store.get(&id("a"))?, None);
+    let refused = create(&store, "a").map_err(Error::from).expect_err("no connection is left");
+    assert!(matches!(refused.downcast_ref(), Some(StoreError::Unreachable(_))), "{refused}");
+    assert!(refused.to_string().contains("too many connections"), "{refused}");
+    assert_eq!(store.get(&id("a"))?, None, "reading continues");
+    database.sql(&format!("ALTER ROLE {role} CONNECTION LIMIT -1"))?;
+    create(&store, "a").map_err(Error::from)?;
+    drop(store);
+    Ok(())
+}
