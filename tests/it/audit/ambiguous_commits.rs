@@ -14,14 +14,15 @@ use strongroom::store::{KeyStore, RecordKind, StoreError};
 use strongroom::{Error, ErrorKind, Kms, Result};
 
 use crate::support::ambiguous_store::{AmbiguousStore, Fate};
-use crate::support::tampering_store::TamperingStore;
+use crate::support::any_store;
+use crate::support::hooked_store::HookedStore;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const FATES: [Fate; 3] = [Fate::Applied, Fate::Lost, Fate::InProgress];
 
 struct World {
-    inner: Arc<TamperingStore>,
+    inner: Arc<HookedStore>,
     store: Arc<AmbiguousStore>,
     directory: tempfile::TempDir,
     kms: Kms,
@@ -30,7 +31,7 @@ struct World {
 
 impl World {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let (inner, directory) = (TamperingStore::new(), tempfile::tempdir()?);
+        let (inner, directory) = (HookedStore::new(any_store::new()?), tempfile::tempdir()?);
         let store = AmbiguousStore::new(inner.clone());
         let kms = open(store.clone(), directory.path())?;
         let key = kms.create_key(Default::default())?.key_id();
@@ -137,9 +138,9 @@ fn a_restart_settles_an_ambiguous_change() -> TestResult {
                         let file = file?;
                         fs::copy(file.path(), copy.path().join(file.file_name()))?;
                     }
-                    let state = inner.state();
+                    inner.fail_after(0);
                     drop(kms);
-                    inner.change(|now| *now = state);
+                    inner.fail_after(u64::MAX);
                     restart(&inner, &store, copy, key, fate)?;
                 }
                 false => {
@@ -153,7 +154,7 @@ fn a_restart_settles_an_ambiguous_change() -> TestResult {
 }
 
 fn restart(
-    inner: &Arc<TamperingStore>,
+    inner: &Arc<HookedStore>,
     store: &Arc<AmbiguousStore>,
     directory: tempfile::TempDir,
     key: KeyId,
@@ -175,7 +176,7 @@ fn restart(
 /// The store is reachable again before the call returns, so its head shows the result.
 #[test]
 fn a_reachable_store_shows_the_result_before_the_call_returns() -> TestResult {
-    let inner = TamperingStore::new();
+    let inner = any_store::new()?;
     let store = AmbiguousStore::new(inner.clone());
     let trail = Arc::new(MemoryTrail::default());
     let kms = Kms::builder().store(store.clone(), RootKey::from_bytes(&[7; 32])).audit(Arc::clone(&trail)).build()?;
@@ -204,7 +205,7 @@ fn a_reachable_store_shows_the_result_before_the_call_returns() -> TestResult {
 /// witness.
 #[test]
 fn a_trail_without_a_chain_states_that_the_result_is_unknown() -> TestResult {
-    let store = AmbiguousStore::new(TamperingStore::new());
+    let store = AmbiguousStore::new(any_store::new()?);
     let trail = Arc::new(MemoryTrail::default());
     let kms = Kms::builder().store(store.clone(), RootKey::from_bytes(&[7; 32])).audit(Arc::clone(&trail)).build()?;
     store.lose_answer(RecordKind::Key, Fate::Applied);
@@ -223,7 +224,7 @@ fn a_trail_without_a_chain_states_that_the_result_is_unknown() -> TestResult {
 fn uses_in_an_ambiguous_commit_are_counted_once() -> TestResult {
     let open = |store: Arc<dyn KeyStore>| Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).build();
     let counted = |fate: Option<Fate>, later: u32| -> Result<Vec<u64>> {
-        let inner = TamperingStore::new();
+        let inner = any_store::new()?;
         let store = AmbiguousStore::new(inner.clone());
         let (kms, other) = (open(store.clone())?, open(inner)?);
         let key = kms.create_key(Default::default())?.key_id();

@@ -13,6 +13,7 @@ use strongroom::request::{
 };
 use strongroom::{EncryptionContext, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
+use crate::support::any_store;
 use crate::support::kms::kind;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -27,7 +28,7 @@ impl Watched {
     fn new() -> Result<Self> {
         let trail = Arc::new(MemoryTrail::default());
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-        let kms = Kms::builder().audit(Arc::clone(&trail)).clock(Arc::clone(&clock)).build()?;
+        let kms = any_store::builder().audit(Arc::clone(&trail)).clock(Arc::clone(&clock)).build()?;
         Ok(Self { kms, trail, clock })
     }
 
@@ -177,7 +178,7 @@ fn the_trail_tells_a_grant_with_its_name_and_constraints() -> TestResult {
 
 #[test]
 fn the_trail_tells_the_name_by_which_a_key_was_asked_for() -> TestResult {
-    let (watched, elsewhere) = (Watched::new()?, Kms::in_memory()?);
+    let (watched, elsewhere) = (Watched::new()?, any_store::kms()?);
     let kms = &watched.kms;
     let key = kms.create_key(Default::default())?;
     kms.create_alias("alias/a", key.key_id())?;
@@ -288,7 +289,7 @@ fn the_trail_tells_every_encryption_context_that_an_operation_takes() -> TestRes
 #[test]
 fn what_is_too_long_for_every_operation_is_refused_as_that_and_on_the_trail() -> TestResult {
     let directory = tempfile::tempdir()?;
-    let kms = Kms::builder().audit(FileTrail::new(directory.path())).build()?;
+    let kms = any_store::builder().audit(FileTrail::new(directory.path())).build()?;
     let key = kms.create_key(Default::default())?.key_id();
     let long = "\u{1}".repeat(2 << 20);
     let context = EncryptionContext::from([("a", long.as_str())]);
@@ -316,11 +317,9 @@ fn what_is_too_long_for_every_operation_is_refused_as_that_and_on_the_trail() ->
 
 #[test]
 fn a_chain_that_is_forgotten_is_remembered_by_the_next_one() -> TestResult {
-    use strongroom::crypto::CryptoBackend;
     use strongroom::seal::RootKey;
-    use strongroom::store::MemoryStore;
 
-    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let store = any_store::new()?;
     let open = |directory: &std::path::Path| {
         let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
         builder.audit(FileTrail::new(directory)).build()

@@ -26,23 +26,23 @@ use strongroom::request::{
     PutKeyPolicyRequest, ReEncryptRequest, SignRequest, UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
 };
 use strongroom::seal::RootKey;
-use strongroom::store::{
-    CommitError, Expectation, KeyStore, MemoryStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
-};
+use strongroom::store::{CommitError, Expectation, KeyStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges};
 use strongroom::{Clock, Error, ErrorKind, Kms, Result, SystemClock};
+
+use crate::support::any_store;
 
 /// A store that can be switched off.
 #[derive(Debug)]
 struct Switched {
-    store: MemoryStore,
+    store: Arc<dyn KeyStore>,
     is_off: AtomicBool,
 }
 
 impl Switched {
-    fn there(&self) -> Result<&MemoryStore> {
+    fn there(&self) -> Result<&dyn KeyStore> {
         match self.is_off.load(Ordering::SeqCst) {
             true => Err(Error::new(ErrorKind::Store, "switched off")),
-            false => Ok(&self.store),
+            false => Ok(&*self.store),
         }
     }
 }
@@ -229,12 +229,12 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
 #[test]
 fn every_call_that_fails_leaves_an_event() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let backend = CryptoBackend::default();
-    let store = Arc::new(Switched { store: MemoryStore::new(&backend)?, is_off: AtomicBool::new(false) });
+    let store = Arc::new(Switched { store: any_store::new()?, is_off: AtomicBool::new(false) });
     let trail = Arc::new(MemoryTrail::default());
     let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[9; 32]));
     let kms = builder.audit(Arc::clone(&trail)).build()?;
     let folder = tempfile::tempdir()?;
-    let elsewhere = Kms::builder().audit(FileTrail::new(folder.path())).build()?;
+    let elsewhere = any_store::builder().audit(FileTrail::new(folder.path())).build()?;
     let terms = GrantTerms::new(alice()?, [Operation::Encrypt])?;
     let foreign = elsewhere.create_key(CreateKeyRequest::default())?.key_id();
     let pair = backend.key_pairs().generate(strongroom::crypto::KeyPairKind::Rsa2048, backend.random())?;
@@ -268,8 +268,7 @@ fn every_call_that_fails_leaves_an_event() -> std::result::Result<(), Box<dyn st
 /// a missing key.
 #[test]
 fn a_store_that_fails_is_reported_to_other_accounts_too() -> Result<()> {
-    let store =
-        Arc::new(Switched { store: MemoryStore::new(&CryptoBackend::default())?, is_off: AtomicBool::new(false) });
+    let store = Arc::new(Switched { store: any_store::new()?, is_off: AtomicBool::new(false) });
     let kms = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[9; 32])).build()?;
     let arn = kms.create_key(CreateKeyRequest::default())?.arn().clone();
     let stranger = kms.as_principal(Principal::root(AccountId::parse("111122223333")?))?;

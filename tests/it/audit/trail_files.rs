@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strongroom::audit::{AuditSink, FileTrail, MemoryTrail, Problem};
-use strongroom::crypto::CryptoBackend;
 use strongroom::identity::{AccountId, Principal};
 use strongroom::request::{EncryptRequest, GenerateDataKeyRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{MemoryStore, RecordKind};
+use strongroom::store::{KeyStore, RecordKind};
 use strongroom::{EncryptionContext, Error, ErrorKind, Kms, Result};
 
+use crate::support::any_store;
 use crate::support::hooked_store::HookedStore;
 use crate::support::interrupted_trail::InterruptedTrail;
 
@@ -23,14 +23,13 @@ fn root() -> RootKey {
 
 /// A store and a root key that outlive the `Kms`.
 struct Home {
-    store: Arc<MemoryStore>,
+    store: Arc<dyn KeyStore>,
     directory: tempfile::TempDir,
 }
 
 impl Home {
     fn new() -> Result<Self, Box<dyn std::error::Error>> {
-        let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
-        Ok(Self { store, directory: tempfile::tempdir()? })
+        Ok(Self { store: any_store::new()?, directory: tempfile::tempdir()? })
     }
 
     fn open(&self) -> Result<Kms> {

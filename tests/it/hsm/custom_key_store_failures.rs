@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use strongroom::audit::{Action, AuditEvent};
-use strongroom::crypto::CryptoBackend;
 use strongroom::key::{
     ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, DeletionWindow, KeyId, KeySpec, KeyUsage,
 };
 use strongroom::provider::MemoryCluster;
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore, Record, RecordId, RecordKind, Scan};
+use strongroom::store::{KeyStore, Record, RecordId, RecordKind, Scan};
 use strongroom::{Error, ErrorKind, Kms, KmsBuilder, ManualClock, Result, Timestamp};
 
+use crate::support::any_store::{self, Place};
 use crate::support::custom_key_stores::{Setup, request, setup, two_members, vault};
 use crate::support::hooked_cluster::{HookedCluster, Moment};
 use crate::support::hooked_store::HookedStore;
@@ -25,7 +25,8 @@ use crate::support::tampering_store::TamperingStore;
 
 /// A store and a cluster that outlive the processes that use them.
 struct World {
-    file: Arc<MemoryStore>,
+    place: Place,
+    store: Arc<dyn KeyStore>,
     inner: Arc<MemoryCluster>,
     clock: Arc<ManualClock>,
 }
@@ -33,7 +34,8 @@ struct World {
 impl World {
     fn new() -> Result<Self> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-        Ok(Self { file: Arc::new(MemoryStore::new(&CryptoBackend::default())?), inner: two_members(), clock })
+        let place = Place::new()?;
+        Ok(Self { store: place.open()?, place, inner: two_members(), clock })
     }
 
     /// Opens a process that dies at the given call that generates or erases a key, before or after
@@ -50,14 +52,10 @@ impl World {
 
     /// Opens a process that runs a hook, over a cluster without marks.
     fn open(&self, hook: impl Fn(Moment) + Send + Sync + 'static) -> Result<Kms> {
-        self.builder(Arc::clone(&self.file), hook).build()
+        self.builder(self.place.open()?, hook).build()
     }
 
-    fn builder(
-        &self,
-        store: Arc<impl KeyStore + 'static>,
-        hook: impl Fn(Moment) + Send + Sync + 'static,
-    ) -> KmsBuilder {
+    fn builder(&self, store: impl KeyStore + 'static, hook: impl Fn(Moment) + Send + Sync + 'static) -> KmsBuilder {
         let cluster = HookedCluster::new(&self.inner, hook).with_marks(false);
         let builder = Kms::builder().store(store, RootKey::from_bytes(&[7; 32]));
         builder
@@ -86,7 +84,7 @@ impl World {
     }
 
     fn records(&self, kind: RecordKind) -> Result<usize> {
-        Ok(self.file.scan(&Scan { kind, account: None, after: None, limit: 100 })?.len())
+        Ok(self.store.scan(&Scan { kind, account: None, after: None, limit: 100 })?.len())
     }
 
     fn with_store(&self) -> Result<CustomKeyStoreId> {
@@ -283,7 +281,7 @@ fn a_connection_in_the_making_is_seen_refuses_keys_and_can_be_given_up() -> Resu
             drop(waiting.1.wait_while(open, |open| !*open).expect("no thread panics"));
         }
     };
-    let kms = Kms::builder().cluster(vault(), HookedCluster::new(&two_members(), wait_to_connect)).build()?;
+    let kms = any_store::builder().cluster(vault(), HookedCluster::new(&two_members(), wait_to_connect)).build()?;
     let store = kms.create_custom_key_store(request("safe", "vault")?)?;
     let state = || kms.describe_custom_key_store(store).map(|entry| entry.connection_state);
     let open = || {
@@ -363,7 +361,7 @@ fn sixteen_threads_never_see_a_wrong_plaintext_while_members_come_and_go() -> Re
 
 #[test]
 fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material() -> Result<()> {
-    let store = HookedStore::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
+    let store = HookedStore::new(any_store::new()?);
     let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
     let kms = builder.cluster(vault(), two_members()).build()?;
     let safe = kms.create_custom_key_store(request("safe", "vault")?)?;
@@ -383,7 +381,7 @@ fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material()
 fn a_creation_is_finished_although_another_one_is_finished_just_before() -> Result<()> {
     let world = World::new()?;
     let safe = world.with_store()?;
-    let (store, other) = (HookedStore::new(world.file.clone()), Arc::new(world.process(0)?));
+    let (store, other) = (HookedStore::new(world.place.open()?), Arc::new(world.process(0)?));
     let create = move |kms: &Kms| kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
     let creator = Arc::clone(&other);
     store.before_commit(RecordKind::Key, move || create(&creator).map(drop));
@@ -395,6 +393,55 @@ fn a_creation_is_finished_although_another_one_is_finished_just_before() -> Resu
     for key in keys {
         kms.encrypt(EncryptRequest::new(key.key_id, b"data"))?;
         other.encrypt(EncryptRequest::new(key.key_id, b"data"))?;
+    }
+    Ok(())
+}
+
+/// The first call decides. The other one leaves nothing.
+#[test]
+fn a_store_that_one_host_deletes_while_another_creates_a_key_loses_neither() -> Result<()> {
+    let world = World::new()?;
+    let [creating, deleting] = [world.process(0)?, world.process(0)?];
+    for _ in 0..6 {
+        let safe = creating.create_custom_key_store(request("safe", "vault")?)?;
+        creating.connect_custom_key_store(safe)?;
+        let (created, deleted) = std::thread::scope(|scope| {
+            let created = scope.spawn(|| creating.create_key(CreateKeyRequest::default().custom_key_store(safe)));
+            let deleted = scope.spawn(|| {
+                deleting.disconnect_custom_key_store(safe)?;
+                deleting.delete_custom_key_store(safe)
+            });
+            (created.join().expect("no panic"), deleted.join().expect("no panic"))
+        });
+        if let Err(refused) = &created {
+            let kinds = [ErrorKind::CustomKeyStoreInvalidState, ErrorKind::CustomKeyStoreNotFound];
+            assert!(kinds.contains(&refused.kind()), "{refused:?}");
+        }
+        if let Err(refused) = &deleted {
+            assert_eq!(refused.kind(), ErrorKind::CustomKeyStoreHasKeys, "{refused:?}");
+        }
+        // An interrupted creation is undone by either host.
+        world.clock.advance(std::time::Duration::from_secs(16 * 60));
+        assert!(deleting.run_maintenance()?.is_complete());
+        match (created, deleted) {
+            (Ok(_), Ok(())) => panic!("the store was deleted with a key in it"),
+            (Ok(key), Err(_)) => {
+                deleting.connect_custom_key_store(safe)?;
+                for host in [&creating, &deleting] {
+                    host.encrypt(EncryptRequest::new(key.key_id(), b"data"))?;
+                }
+                creating.schedule_key_deletion(key.key_id(), DeletionWindow::MIN)?;
+                world.clock.advance_days(7);
+                assert_eq!(deleting.run_maintenance()?.deleted.len(), 1);
+            }
+            (Err(_), _) => {}
+        }
+        assert_eq!((world.objects(), world.intents()?), ([0, 0], 0));
+        if creating.describe_custom_key_store(safe).is_ok() {
+            creating.disconnect_custom_key_store(safe)?;
+            creating.delete_custom_key_store(safe)?;
+        }
+        assert_eq!(kind(deleting.describe_custom_key_store(safe)), ErrorKind::CustomKeyStoreNotFound);
     }
     Ok(())
 }
@@ -424,7 +471,7 @@ fn an_undone_creation_is_forgotten_although_another_key_is_created() -> Result<(
     assert!(catch_unwind(AssertUnwindSafe(|| create(&mortal).is_ok())).is_err());
     drop(mortal);
     world.clock.advance(std::time::Duration::from_secs(16 * 60));
-    let (store, other) = (HookedStore::new(world.file.clone()), Arc::new(world.process(0)?));
+    let (store, other) = (HookedStore::new(world.place.open()?), Arc::new(world.process(0)?));
     let (hooked, creator) = (Arc::clone(&store), Mutex::new(Some(Arc::clone(&other))));
     let builder = world.builder(store, move |moment| {
         let creator = creator.lock().expect("no thread panics").take_if(|_| moment == Moment::AfterErase);
@@ -452,7 +499,7 @@ fn a_destruction_is_finished_once_its_intent_is_deleted_and_not_before() -> Resu
     for is_committed in [true, false] {
         let world = World::new()?;
         world.with_deleted_key()?;
-        let (store, anchor) = (HookedStore::new(world.file.clone()), StuckAnchor::new());
+        let (store, anchor) = (HookedStore::new(world.place.open()?), StuckAnchor::new());
         let (hooked, stuck) = (Arc::clone(&store), Arc::clone(&anchor));
         let builder = world.builder(store, move |moment| {
             let stuck = Arc::clone(&stuck);

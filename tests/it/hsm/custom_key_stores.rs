@@ -19,18 +19,17 @@ use strongroom::request::{
     UpdateCustomKeyStoreRequest, VerifyRequest,
 };
 use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
-use strongroom::{EncryptionContext, ErrorKind, Kms, KmsRng, KmsSigner, Result, SecretBytes};
+use strongroom::{EncryptionContext, Error, ErrorKind, Kms, KmsRng, KmsSigner, Result, SecretBytes};
 
+use crate::support::any_store::{self, Place};
 use crate::support::custom_key_stores::{PASSWORD, Setup, request, setup, two_members, vault};
 use crate::support::kms::kind;
 
 #[test]
 fn a_store_needs_two_active_members_in_two_zones_and_a_cluster_of_its_own() -> Result<()> {
     let Setup { kms, cluster, .. } = setup()?;
-    let refused = |name: &str, cluster: &str| {
-        Ok::<_, strongroom::Error>(kind(kms.create_custom_key_store(request(name, cluster)?)))
-    };
+    let refused =
+        |name: &str, cluster: &str| Ok::<_, Error>(kind(kms.create_custom_key_store(request(name, cluster)?)));
     assert_eq!(refused("safe", "weak")?, ErrorKind::ClusterInvalidConfiguration);
     assert_eq!(refused("safe", "one-zone")?, ErrorKind::ClusterInvalidConfiguration);
     assert_eq!(refused("safe", "missing")?, ErrorKind::ClusterNotFound);
@@ -54,7 +53,7 @@ fn a_store_needs_two_active_members_in_two_zones_and_a_cluster_of_its_own() -> R
 
 #[test]
 fn an_account_has_at_most_ten_stores_which_are_listed_in_pages() -> Result<()> {
-    let mut builder = Kms::builder();
+    let mut builder = any_store::builder();
     for number in 0..11 {
         builder = builder.cluster(ClusterId::parse(&format!("cluster-{number}"))?, two_members());
     }
@@ -131,8 +130,8 @@ fn a_member_may_fail_and_an_outage_changes_no_state() -> Result<()> {
     cluster.set_active("hsm-2", false);
     let refused = kms.decrypt(DecryptRequest::new(&sealed)).expect_err("nobody answers");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
-    let cause = refused.downcast_ref::<strongroom::Error>();
-    assert_eq!(cause.map(strongroom::Error::kind), Some(ErrorKind::KeyUnavailable));
+    let cause = refused.downcast_ref::<Error>();
+    assert_eq!(cause.map(Error::kind), Some(ErrorKind::KeyUnavailable));
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
     assert_eq!(kind(kms.generate_random_in(store, 8)), ErrorKind::CustomKeyStoreInvalidState);
     cluster.set_active("hsm-1", true);
@@ -328,7 +327,7 @@ fn a_wrong_password_fails_with_its_code_until_it_is_put_right() -> Result<()> {
 #[test]
 fn a_credential_of_the_builder_serves_where_no_password_is_kept() -> Result<()> {
     let cluster = two_members();
-    let kms = Kms::builder()
+    let kms = any_store::builder()
         .cluster(vault(), Arc::clone(&cluster))
         .cluster_credential(vault(), FixedCredential::new(SecretBytes::copy_from_slice(PASSWORD)))
         .build()?;
@@ -396,9 +395,8 @@ fn another_cluster_must_hold_every_key() -> Result<()> {
     let kms = &setup.kms;
     let sealed = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
     kms.disconnect_custom_key_store(store)?;
-    let update = |cluster: &str| {
-        Ok::<_, strongroom::Error>(UpdateCustomKeyStoreRequest::new(store).cluster(ClusterId::parse(cluster)?))
-    };
+    let update =
+        |cluster: &str| Ok::<_, Error>(UpdateCustomKeyStoreRequest::new(store).cluster(ClusterId::parse(cluster)?));
     assert_eq!(kind(kms.update_custom_key_store(update("other")?)), ErrorKind::ClusterNotRelated);
     assert_eq!(kind(kms.update_custom_key_store(update("weak")?)), ErrorKind::ClusterInvalidConfiguration);
     assert_eq!(kind(kms.update_custom_key_store(update("missing")?)), ErrorKind::ClusterNotFound);
@@ -424,7 +422,7 @@ fn the_cluster_of_another_store_is_not_even_tried() -> Result<()> {
 #[test]
 fn a_cluster_with_the_same_keys_takes_over() -> Result<()> {
     let cluster = two_members();
-    let kms = Kms::builder()
+    let kms = any_store::builder()
         .cluster(vault(), Arc::clone(&cluster))
         .cluster(ClusterId::parse("restored")?, Arc::clone(&cluster))
         .build()?;
@@ -443,10 +441,9 @@ fn a_cluster_with_the_same_keys_takes_over() -> Result<()> {
 /// Two processes share one store. Each has its own connection to the cluster.
 #[test]
 fn a_second_process_connects_by_itself_and_heeds_what_the_first_decides() -> Result<()> {
-    let (store_file, cluster) =
-        (Arc::new(MemoryStore::new(&strongroom::crypto::CryptoBackend::default())?), two_members());
+    let (place, cluster) = (Place::new()?, two_members());
     let process = || {
-        let builder = Kms::builder().store(Arc::clone(&store_file), RootKey::from_bytes(&[7; 32]));
+        let builder = Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32]));
         builder.cluster(vault(), Arc::clone(&cluster)).build()
     };
     let (first, second) = (process()?, process()?);
@@ -468,13 +465,13 @@ fn a_second_process_connects_by_itself_and_heeds_what_the_first_decides() -> Res
 
 #[test]
 fn a_process_without_the_cluster_says_so_and_keys_stay() -> Result<()> {
-    let store_file = Arc::new(MemoryStore::new(&strongroom::crypto::CryptoBackend::default())?);
-    let builder = || Kms::builder().store(Arc::clone(&store_file), RootKey::from_bytes(&[7; 32]));
-    let kms = builder().cluster(vault(), two_members()).build()?;
+    let place = Place::new()?;
+    let builder = || Ok::<_, Error>(Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32])));
+    let kms = builder()?.cluster(vault(), two_members()).build()?;
     let store = kms.create_custom_key_store(request("safe", "vault")?)?;
     kms.connect_custom_key_store(store)?;
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
-    let without = builder().build()?;
+    let without = builder()?.build()?;
     let described = without.describe_custom_key_store(store)?;
     assert_eq!(described.connection_state, ConnectionState::Failed);
     assert_eq!(described.connection_error.map(|error| error.code), Some(ConnectionErrorCode::ClusterNotFound));

@@ -16,9 +16,9 @@ use strongroom::request::{
     SignRequest, VerifyRequest,
 };
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{ErrorKind, Kms, ManualClock, Result, Timestamp};
 
+use crate::support::any_store;
 use crate::support::kms::{kind, with_clock};
 
 pub(crate) const SYMMETRIC: (KeySpec, KeyUsage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
@@ -174,7 +174,7 @@ pub(crate) fn makes_rsa_keys_quickly() -> bool {
 
 #[test]
 fn a_key_waits_until_its_material_comes_and_then_works() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = waiting(&kms, SYMMETRIC)?;
     let metadata = kms.describe_key(key)?;
     assert_eq!((metadata.state(), metadata.origin()), (KeyState::PendingImport, Origin::External));
@@ -237,8 +237,8 @@ fn snapshot(kms: &Kms, key: KeyId) -> Result<String> {
 #[test]
 fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let store = Arc::new(MemoryStore::new(&FASTEST)?);
-    let kms = Kms::builder()
+    let store = any_store::new()?;
+    let kms = any_store::builder()
         .clock(Arc::clone(&clock))
         .clock_tolerance(std::time::Duration::MAX)
         .store(Arc::clone(&store), RootKey::generate())
@@ -269,7 +269,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         }
         // Tokens: altered, truncated, extended, of another key, of another store.
         let other_key = Attempt::of(&kms, waiting(&kms, SYMMETRIC)?, &[8; 32])?.parameters.import_token;
-        let elsewhere = Kms::in_memory()?;
+        let elsewhere = any_store::kms()?;
         let other_store = Attempt::of(&elsewhere, waiting(&elsewhere, SYMMETRIC)?, &[8; 32])?.parameters.import_token;
         let mut tokens = vec![other_key, other_store, token[1..].to_vec(), [&token[..], &[0]].concat(), vec![0; 6_144]];
         for at in (0..token.len()).step_by(61) {
@@ -342,7 +342,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
 /// Errors name only properties that are visible without a key.
 #[test]
 fn text_and_lengths_that_no_wrapping_has_are_named() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = waiting(&kms, SYMMETRIC)?;
     for algorithm in [OAEP_256, WrappingAlgorithm::RsaAesKeyWrapSha256] {
         let made = parameters(&kms, key, algorithm, WrappingKeySpec::Rsa2048)?;
@@ -407,7 +407,7 @@ fn both_backends_refuse_wrapped_material_alike() -> Result<()> {
 
 #[test]
 fn a_repeated_request_succeeds_again_and_changes_nothing() -> Result<()> {
-    let store = Arc::new(MemoryStore::new(&FASTEST)?);
+    let store = any_store::new()?;
     let clock = ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000));
     let kms = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[3; 32])).clock(clock).build()?;
     let key = waiting(&kms, SYMMETRIC)?;
@@ -433,7 +433,7 @@ fn a_repeated_request_succeeds_again_and_changes_nothing() -> Result<()> {
 
 #[test]
 fn what_is_not_material_of_the_key_is_refused_and_named() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let p256 = material(KeySpec::EccNistP256);
     let hex = hex::encode([7; 32]);
     let base64 = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n";
@@ -478,7 +478,7 @@ fn what_is_not_material_of_the_key_is_refused_and_named() -> Result<()> {
 
 #[test]
 fn an_asymmetric_or_hmac_key_keeps_its_first_material_for_ever() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let kinds = [
         (KeySpec::EccNistP256, KeyUsage::SignVerify, CryptoBackend::default()),
         (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac, CryptoBackend::default()),
@@ -510,7 +510,7 @@ fn an_asymmetric_or_hmac_key_keeps_its_first_material_for_ever() -> Result<()> {
 #[test]
 fn a_symmetric_key_takes_new_material_which_rotation_makes_current() -> Result<()> {
     use KeyMaterialState::{Current, NonCurrent, PendingRotation};
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = waiting(&kms, SYMMETRIC)?;
     import(&kms, key, &[1; 32])?;
     let old = kms.encrypt(EncryptRequest::new(key, b"old"))?.ciphertext_blob;
@@ -564,7 +564,7 @@ fn a_symmetric_key_takes_new_material_which_rotation_makes_current() -> Result<(
 
 #[test]
 fn a_version_number_is_never_used_again() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = waiting(&kms, SYMMETRIC)?;
     import(&kms, key, &[1; 32])?;
     import_new(&kms, key, &[2; 32])?;
@@ -578,7 +578,7 @@ fn a_version_number_is_never_used_again() -> Result<()> {
 
 #[test]
 fn deleted_material_comes_back_and_with_it_the_old_ciphertexts() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = waiting(&kms, SYMMETRIC)?;
     import(&kms, key, &[7; 32])?;
     let id = kms.describe_key(key)?.current_key_material_id();
@@ -609,7 +609,7 @@ fn deleted_material_comes_back_and_with_it_the_old_ciphertexts() -> Result<()> {
 fn expired_material_is_gone_at_once_and_deleted_by_maintenance() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let kms = Kms::builder()
+    let kms = any_store::builder()
         .clock(Arc::clone(&clock))
         .clock_tolerance(std::time::Duration::MAX)
         .audit(Arc::clone(&trail))
@@ -686,7 +686,7 @@ fn a_new_expiration_is_set_by_importing_again_and_a_disabled_key_stays_disabled(
 
 #[test]
 fn deletion_of_a_key_without_material_can_be_called_off() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     for has_material in [true, false] {
         let key = waiting(&kms, SYMMETRIC)?;
         if has_material {
@@ -725,7 +725,7 @@ fn a_key_with_missing_material_is_deleted_when_its_time_comes() -> Result<()> {
 
 #[test]
 fn racing_imports_leave_one_material() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = waiting(&kms, SYMMETRIC)?;
     let attempts: Vec<_> = (0..6).map(|seed| Attempt::of(&kms, key, &[seed; 32])).collect::<Result<_>>()?;
     let succeeded = std::thread::scope(|scope| {

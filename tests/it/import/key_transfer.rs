@@ -20,10 +20,11 @@ use strongroom::request::{
     VerifyRequest,
 };
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore, Revision};
+use strongroom::store::{KeyStore, Revision};
 use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, SecretBytes, Timestamp};
 
 use crate::import::key_material::{import_bytes, waiting};
+use crate::support::any_store;
 use crate::support::custom_key_stores::setup;
 
 /// A shared recipient, because its key is slow to generate.
@@ -43,14 +44,14 @@ fn identity() -> ExportIdentity {
 
 struct Place {
     kms: Kms,
-    store: Arc<MemoryStore>,
+    store: Arc<dyn KeyStore>,
     trail: Arc<MemoryTrail>,
     clock: Arc<ManualClock>,
 }
 
 impl Place {
     fn new() -> Result<Self> {
-        let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+        let store = any_store::new()?;
         let trail = Arc::new(MemoryTrail::default());
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_000_000)));
         let kms = Kms::builder()
@@ -217,7 +218,7 @@ impl KeyMaterialProvider for Elsewhere {
 #[test]
 fn a_key_leaves_a_provider_of_software_keys_that_takes_them_back_and_no_other() -> Result<()> {
     for (origin, imports) in [(Origin::Kms, true), (Origin::Kms, false), (Origin::Hsm, true), (Origin::Hsm, false)] {
-        let kms = Kms::builder().provider(Elsewhere::new(origin, imports)).build()?;
+        let kms = any_store::builder().provider(Elsewhere::new(origin, imports)).build()?;
         let key = kms.create_key(CreateKeyRequest::default().provider("elsewhere"))?;
         let all = kms.export_all_keys(&recipient())?;
         if origin == Origin::Kms && imports {
@@ -233,18 +234,18 @@ fn a_key_leaves_a_provider_of_software_keys_that_takes_them_back_and_no_other() 
 
 #[test]
 fn a_key_comes_in_only_where_its_provider_is_configured_with_its_origin() -> Result<()> {
-    let here = Kms::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;
+    let here = any_store::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;
     let key = here.create_key(CreateKeyRequest::default().provider("elsewhere"))?.key_id();
     let sealed = here.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
     let file = here.export_key(key, &recipient())?.file;
-    let in_hsm = Kms::builder().provider(Elsewhere::new(Origin::Hsm, true)).build()?;
-    for there in [Kms::in_memory()?, in_hsm] {
+    let in_hsm = any_store::builder().provider(Elsewhere::new(Origin::Hsm, true)).build()?;
+    for there in [any_store::kms()?, in_hsm] {
         let found = reason(there.import_keys(&file, &identity()));
         let ExportError::Malformed { reason } = &found else { panic!("{found:?}") };
         assert!(reason.contains("has material of a provider that is not configured here"), "{reason}");
         assert_eq!(there.describe_key(key).expect_err("it is not there").kind(), ErrorKind::NotFound);
     }
-    let there = Kms::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;
+    let there = any_store::builder().provider(Elsewhere::new(Origin::Kms, true)).build()?;
     there.import_keys(&file, &identity())?;
     assert_eq!(there.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
     Ok(())
@@ -342,7 +343,7 @@ fn a_key_stays_while_imported_material_of_it_is_not_there() -> Result<()> {
 #[test]
 fn grants_stay_and_are_not_counted_elsewhere() -> Result<()> {
     let limits = KmsLimits { grants_per_key: 1, ..KmsLimits::default() };
-    let (here, there) = (Kms::builder().limits(limits).build()?, Kms::builder().limits(limits).build()?);
+    let (here, there) = (any_store::builder().limits(limits).build()?, any_store::builder().limits(limits).build()?);
     let key = here.create_key(Default::default())?.key_id();
     let terms = GrantTerms::new(Principal::user(AccountId::default(), "alice")?, [Operation::Encrypt])?;
     let grant = |kms: &Kms| kms.create_grant(CreateGrantRequest::new(key, terms.clone())).map(drop);
@@ -511,7 +512,7 @@ fn exports_and_imports_stand_in_the_audit_trail_key_by_key() -> Result<()> {
 fn known_keys_are_the_same_in_every_run_and_refuse_what_is_no_key() -> Result<()> {
     let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
     let versions: [&[u8]; 2] = [&[1; 32], &[2; 32]];
-    let known = || Kms::builder().allow_insecure_test_keys().build();
+    let known = || any_store::builder().allow_insecure_test_keys().build();
     let (one, two) = (known()?, known()?);
     let made = one.create_insecure_test_key(id, CreateKeyRequest::default().description("known"), &versions)?;
     assert_eq!((made.key_id(), made.state(), made.origin()), (id, KeyState::Enabled, Origin::Kms));

@@ -7,16 +7,16 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use strongroom::audit::{Action, Attachment, AuditEvent, AuditSink, ChainState, FileTrail, MemoryTrail, Outcome, Tee};
-use strongroom::crypto::CryptoBackend;
 use strongroom::export::ExportRecipient;
 use strongroom::identity::AccountId;
 use strongroom::key::{KeyId, KeySpec, KeyUsage, Operation};
 use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::request::{CreateKeyRequest, EncryptRequest, GrantFilter};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore, RecordKind};
+use strongroom::store::{KeyStore, RecordKind};
 use strongroom::{Clock, Error, ErrorKind, Kms, KmsAead, Result, SystemClock};
 
+use crate::support::any_store::{self, Place};
 use crate::support::custom_key_stores::{request, setup};
 use crate::support::hooked_store::HookedStore;
 use crate::support::kms::{kind, with_key};
@@ -57,7 +57,7 @@ fn authority_calls<'a>(service: &'a Kms, recipient: &'a ExportRecipient) -> Vec<
 #[test]
 fn every_operation_of_every_handle_is_rejected_and_leaves_no_event() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).allow_insecure_test_keys().build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).allow_insecure_test_keys().build()?;
     let key = kms.create_key(Default::default())?.key_id();
     let blob = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
     let (aead, service) = (KmsAead::new(&kms, key)?, kms.as_service("s3")?);
@@ -111,7 +111,7 @@ fn operations_on_custom_key_stores_are_rejected() -> Result<()> {
 #[test]
 fn only_the_authority_closes() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
     let alice = kms.as_principal(user("alice")?)?;
     assert_eq!(kind(alice.close()), ErrorKind::AccessDenied);
     let refused = trail.events().last().map(|event| (event.action, event.outcome.clone()));
@@ -122,8 +122,8 @@ fn only_the_authority_closes() -> Result<()> {
 }
 
 /// Returns a KMS on a store, in which a key was used twice and its uses are only in memory.
-fn used(store: &Arc<HookedStore>) -> Result<(Kms, KeyId)> {
-    let kms = Kms::builder().store(Arc::clone(store), RootKey::from_bytes(&[7; 32])).build()?;
+fn used(store: impl KeyStore + 'static) -> Result<(Kms, KeyId)> {
+    let kms = Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).build()?;
     let key = kms.create_key(Default::default())?.key_id();
     for _ in 0..2 {
         kms.encrypt(EncryptRequest::new(key, b"data"))?;
@@ -131,32 +131,33 @@ fn used(store: &Arc<HookedStore>) -> Result<(Kms, KeyId)> {
     Ok((kms, key))
 }
 
-fn requests(store: &Arc<HookedStore>) -> Result<u64> {
-    let kms = Kms::builder().store(Arc::clone(store), RootKey::from_bytes(&[7; 32])).build()?;
+fn requests(place: &Place) -> Result<u64> {
+    let kms = Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32])).build()?;
     Ok(kms.metered_keys(AccountId::default())?.iter().map(|key| key.requests).sum())
 }
 
 #[test]
 fn counts_are_written_and_a_failure_is_reported_and_can_be_repeated() -> Result<()> {
-    let store = HookedStore::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
-    let (kms, key) = used(&store)?;
+    let place = Place::new()?;
+    let store = HookedStore::new(place.open()?);
+    let (kms, key) = used(Arc::clone(&store))?;
     store.before_commit(RecordKind::Usage, || Err(Error::new(ErrorKind::Store, "the disk is full")));
     let failed = kms.close().expect_err("the counts cannot be written");
     assert_eq!(failed.kind(), ErrorKind::Store);
     assert!(failed.to_string().contains("the disk is full"), "{failed}");
-    assert_eq!(requests(&store)?, 0);
+    assert_eq!(requests(&place)?, 0);
     assert_eq!(kind(kms.describe_key(key)), ErrorKind::Closed, "it is closed nevertheless");
     kms.close()?;
-    assert_eq!(requests(&store)?, 2);
+    assert_eq!(requests(&place)?, 2);
     kms.close()?;
     drop(kms);
-    assert_eq!(requests(&store)?, 2, "nothing is counted twice");
+    assert_eq!(requests(&place)?, 2, "nothing is counted twice");
 
     // Without `close`, the same happens when the last handle is dropped.
-    let (kms, _) = used(&store)?;
-    assert_eq!(requests(&store)?, 2);
+    let (kms, _) = used(place.open()?)?;
+    assert_eq!(requests(&place)?, 2);
     drop(kms);
-    assert_eq!(requests(&store)?, 4);
+    assert_eq!(requests(&place)?, 4);
     Ok(())
 }
 
@@ -182,7 +183,7 @@ fn an_operation_in_progress_is_completed_first() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
     let ((arrived, has_arrived), (release, go_on)) = (mpsc::channel(), mpsc::channel());
     let policy = Waiting { arrived, go_on: go_on.into() };
-    let kms = Kms::builder().audit(Arc::clone(&trail)).policy(policy).build()?;
+    let kms = any_store::builder().audit(Arc::clone(&trail)).policy(policy).build()?;
     let key = kms.create_key(Default::default())?.key_id();
     thread::scope(|scope| {
         let encryption = scope.spawn(|| kms.encrypt(EncryptRequest::new(key, b"data")));
@@ -207,8 +208,8 @@ fn an_operation_in_progress_is_completed_first() -> Result<()> {
 
 #[test]
 fn many_threads_are_rejected_one_after_the_other_and_lose_no_count() -> Result<()> {
-    let store = HookedStore::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
-    let (kms, key) = used(&store)?;
+    let place = Place::new()?;
+    let (kms, key) = used(place.open()?)?;
     let done = AtomicUsize::new(2);
     thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
@@ -230,7 +231,7 @@ fn many_threads_are_rejected_one_after_the_other_and_lose_no_count() -> Result<(
         assert!(threads.into_iter().all(|thread| thread.join().expect("no thread panicked") == ErrorKind::Closed));
         closed
     })?;
-    assert_eq!(requests(&store)?, u64::try_from(done.into_inner()).expect("a few"));
+    assert_eq!(requests(&place)?, u64::try_from(done.into_inner()).expect("a few"));
     Ok(())
 }
 
@@ -279,7 +280,7 @@ impl AuditSink for Reluctant {
 #[test]
 fn a_trail_that_fails_is_closed_again_and_both_sinks_of_a_tee_are() -> Result<()> {
     let (first, second) = (Arc::new(Reluctant::default()), Arc::new(Reluctant::default()));
-    let kms = Kms::builder().audit(Tee(Arc::clone(&first), Arc::clone(&second))).build()?;
+    let kms = any_store::builder().audit(Tee(Arc::clone(&first), Arc::clone(&second))).build()?;
     assert_eq!(kind(kms.close()), ErrorKind::Audit);
     assert!(kms.is_closed());
     kms.close()?;
@@ -292,11 +293,10 @@ fn a_trail_that_fails_is_closed_again_and_both_sinks_of_a_tee_are() -> Result<()
 #[test]
 fn the_chain_of_a_file_trail_is_saved_and_released() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let place = Place::new()?;
     let trail = Arc::new(FileTrail::new(folder.path()));
-    let build = |trail: Arc<FileTrail>| {
-        Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).audit(trail).build()
-    };
+    let build =
+        |trail: Arc<FileTrail>| Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32])).audit(trail).build();
     let kms = build(Arc::clone(&trail))?;
     kms.create_key(Default::default())?;
     for _ in 0..3 {
@@ -322,7 +322,7 @@ fn the_chain_of_a_file_trail_is_saved_and_released() -> Result<(), Box<dyn std::
     let text = std::fs::read_to_string(&file)?;
     let last_line = text.trim_end().rfind('\n').ok_or("several lines")?;
     std::fs::write(&file, &text[..=last_line])?;
-    let outside = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build()?;
+    let outside = Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32])).build()?;
     assert!(!outside.verify_audit_trail(folder.path())?.is_intact());
     Ok(())
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use strongroom::crypto::CryptoBackend;
 use strongroom::identity::AccountId;
 use strongroom::key::{DeletionWindow, KeyManager, Operation};
 use strongroom::request::{EncryptRequest, GenerateDataKeyRequest, ReEncryptRequest};
@@ -11,6 +10,7 @@ use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{Clock, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
+use crate::support::any_store::{self, Place};
 use crate::support::kms::{kind, with_key};
 
 fn requests(kms: &Kms) -> Result<Vec<(KeyManager, u64)>> {
@@ -20,7 +20,7 @@ fn requests(kms: &Kms) -> Result<Vec<(KeyManager, u64)>> {
 #[test]
 fn customer_managed_keys_are_metered_by_requests_and_time_service_managed_by_requests_owned_not() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
-    let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+    let kms = any_store::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
     let key = kms.create_key(Default::default())?.key_id();
     let s3 = kms.as_service("s3")?;
     let owned = s3.create_key(Default::default())?.key_id();
@@ -80,12 +80,45 @@ fn no_request_of_many_threads_is_lost() -> Result<()> {
 }
 
 #[test]
+fn no_request_of_several_hosts_is_lost() -> Result<()> {
+    let place = Place::new()?;
+    let open = || Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32])).build();
+    let hosts = [open()?, open()?, open()?];
+    let key = hosts[0].create_key(Default::default())?.key_id();
+    std::thread::scope(|scope| {
+        for host in hosts.iter().chain(&hosts) {
+            scope.spawn(move || {
+                for round in 0..60 {
+                    host.encrypt(EncryptRequest::new(key, b"x")).expect("a blob");
+                    if round % 20 == 0 {
+                        host.metered_keys(AccountId::default()).expect("the figures");
+                    }
+                }
+            });
+        }
+    });
+    let [first, second, third] = hosts;
+    // Either writes what a host has counted.
+    first.run_maintenance()?;
+    second.close()?;
+    drop(third);
+    assert_eq!(requests(&first)?, [(KeyManager::Customer, 360)]);
+    // A reset by another host takes effect here.
+    open()?.reset_metering(AccountId::default())?;
+    first.encrypt(EncryptRequest::new(key, b"x"))?;
+    assert_eq!(requests(&open()?)?, [(KeyManager::Customer, 0)], "not written yet");
+    assert_eq!(requests(&first)?, [(KeyManager::Customer, 1)]);
+    assert_eq!(requests(&open()?)?, [(KeyManager::Customer, 1)]);
+    Ok(())
+}
+
+#[test]
 fn figures_outlive_a_proper_end_and_go_with_their_key() -> Result<()> {
-    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let place = Place::new()?;
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(5)));
     let open = || {
         let root = RootKey::from_bytes(&[7; 32]);
-        Kms::builder().store(Arc::clone(&store), root).clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()
+        Kms::builder().store(place.open()?, root).clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()
     };
     let key = {
         let kms = open()?;
@@ -110,8 +143,9 @@ fn figures_outlive_a_proper_end_and_go_with_their_key() -> Result<()> {
 
 #[test]
 fn the_use_of_many_keys_is_added_in_one_commit() -> Result<()> {
-    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
-    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
+    let place = Place::new()?;
+    let store = place.open()?;
+    let open = || Kms::builder().store(place.open()?, RootKey::from_bytes(&[7; 32])).build();
     let kms = open()?;
     let keys = (0..300).map(|_| Ok(kms.create_key(Default::default())?.key_id())).collect::<Result<Vec<_>>>()?;
     let use_all = |kms: &Kms| keys.iter().try_for_each(|key| kms.encrypt(EncryptRequest::new(*key, b"x")).map(drop));
@@ -136,7 +170,7 @@ fn the_use_of_many_keys_is_added_in_one_commit() -> Result<()> {
 
 #[test]
 fn only_the_authority_reads_and_resets_the_meter() -> Result<()> {
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let root = kms.as_principal(kms.principal().clone())?;
     assert_eq!(kind(root.metered_keys(AccountId::default())), ErrorKind::AccessDenied);
     assert_eq!(kind(root.reset_metering(AccountId::default())), ErrorKind::AccessDenied);

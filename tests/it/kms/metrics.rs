@@ -14,9 +14,10 @@ use strongroom::metrics::{Label, Metric, MetricKind, Recorder};
 use strongroom::provider::MemoryCluster;
 use strongroom::request::{DecryptRequest, EncryptRequest, ReEncryptRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore, RecordKind};
+use strongroom::store::RecordKind;
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
+use crate::support::any_store::{self, Place};
 use crate::support::custom_key_stores::vault;
 use crate::support::hooked_store::HookedStore;
 use crate::support::kms::kind;
@@ -94,8 +95,8 @@ struct Setup {
 }
 
 fn setup() -> Result<Setup> {
-    let inner: Arc<dyn KeyStore> = Arc::new(MemoryStore::new(&Default::default())?);
-    let store = HookedStore::new(Arc::clone(&inner));
+    let place = Place::new()?;
+    let store = HookedStore::new(place.open()?);
     let (totals, sink) = (Arc::new(Totals::default()), Arc::new(RejectingSink::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
     let root = || RootKey::from_bytes(&[7; 32]);
@@ -107,7 +108,7 @@ fn setup() -> Result<Setup> {
         .metrics(Arc::clone(&totals))
         .cluster(vault(), Arc::clone(&cluster))
         .build()?;
-    let other = Kms::builder().store(inner, root()).clock(Arc::clone(&clock)).build()?;
+    let other = Kms::builder().store(place.open()?, root()).clock(Arc::clone(&clock)).build()?;
     Ok(Setup { kms, other, totals, clock, store, sink, cluster })
 }
 
@@ -301,7 +302,7 @@ fn maintenance_reports_keys_rotations_and_members() -> Result<()> {
 #[test]
 fn lookups_of_cached_data_keys_are_counted() -> Result<()> {
     let totals = Arc::new(Totals::default());
-    let kms = Kms::in_memory()?;
+    let kms = any_store::kms()?;
     let key = kms.create_key(Default::default())?.key_id();
     let keyring = DefaultMaterialsManager::new(KmsKeyring::new(&kms, key)?);
     let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(600))
@@ -387,7 +388,7 @@ impl Recorder for Slow {
 fn a_panicking_or_slow_recorder_changes_no_result() -> Result<()> {
     let recorders: [Arc<dyn Recorder>; 2] = [Arc::new(Panicking), Arc::new(Slow)];
     for recorder in recorders {
-        let (trail, store) = (Arc::new(MemoryTrail::default()), Arc::new(MemoryStore::new(&Default::default())?));
+        let (trail, store) = (Arc::new(MemoryTrail::default()), any_store::new()?);
         let root = || RootKey::from_bytes(&[7; 32]);
         let kms =
             Kms::builder().store(Arc::clone(&store), root()).audit(Arc::clone(&trail)).metrics(recorder).build()?;

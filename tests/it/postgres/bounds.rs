@@ -64,7 +64,7 @@ fn while_holding<T>(database: &Database<'_>, statements: &str, work: impl FnOnce
 /// body shows that the server did not send it.
 #[test]
 fn a_body_beyond_the_limit_is_damage_and_is_not_sent() -> TestResult {
-    let Some(server) = postgres::shared("postgres::limits::a_body_beyond_the_limit_is_damage_and_is_not_sent") else {
+    let Some(server) = postgres::shared("postgres::bounds::a_body_beyond_the_limit_is_damage_and_is_not_sent") else {
         return Ok(());
     };
     let database = Database::create(server)?;
@@ -110,7 +110,7 @@ fn is_damage(error: &Error) -> bool {
 
 #[test]
 fn a_group_has_at_most_32_commits() -> TestResult {
-    let Some(server) = postgres::shared("postgres::limits::a_group_has_at_most_32_commits") else { return Ok(()) };
+    let Some(server) = postgres::shared("postgres::bounds::a_group_has_at_most_32_commits") else { return Ok(()) };
     let database = Database::create(server)?;
     let store = PostgresStore::open(&options(&database)?.timeout(PATIENT))?;
     let begun = AtomicUsize::new(0);
@@ -146,7 +146,7 @@ fn a_group_has_at_most_32_commits() -> TestResult {
 
 #[test]
 fn callers_wait_for_a_connection_no_longer_than_their_deadline() -> TestResult {
-    let test = "postgres::limits::callers_wait_for_a_connection_no_longer_than_their_deadline";
+    let test = "postgres::bounds::callers_wait_for_a_connection_no_longer_than_their_deadline";
     let Some(server) = postgres::shared(test) else { return Ok(()) };
     let database = Database::create(server)?;
     let timeout = Duration::from_secs(1);
@@ -182,7 +182,7 @@ fn callers_wait_for_a_connection_no_longer_than_their_deadline() -> TestResult {
 
 #[test]
 fn a_server_that_admits_no_more_connections_is_named_as_the_reason() -> TestResult {
-    let test = "postgres::limits::a_server_that_admits_no_more_connections_is_named_as_the_reason";
+    let test = "postgres::bounds::a_server_that_admits_no_more_connections_is_named_as_the_reason";
     let Some(server) = postgres::shared(test) else { return Ok(()) };
     let database = Database::create(server)?;
     let owner = options(&database)?;

@@ -1,9 +1,9 @@
 //! The store in PostgreSQL: servers that fail, and networks that do.
 
+mod bounds;
 mod closing;
 mod connections;
 #[cfg(feature = "conformance")]
-mod bounds;
 mod contract;
 #[cfg(feature = "postgres")]
 mod forks;

@@ -1,6 +1,7 @@
 //! Rotation of the root key: everything is sealed again, despite interruptions and concurrent
 //! changes.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -16,13 +17,19 @@ use strongroom::store::{
 };
 use strongroom::{ErrorKind, Kms, Result, SecretBytes};
 
+use crate::support::any_store::{self, Place};
 use crate::support::hooked_store::HookedStore;
 use crate::support::tampering_store::TamperingStore;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-fn open(store: &Arc<TamperingStore>, secret: u8) -> Result<Kms> {
-    Kms::builder().store(Arc::clone(store), RootKey::from_bytes(&[secret; 32])).build()
+/// Opens a store as another process would.
+fn open(place: &Place, secret: u8) -> Result<Kms> {
+    over(place.open()?, secret)
+}
+
+fn over(store: impl KeyStore + 'static, secret: u8) -> Result<Kms> {
+    Kms::builder().store(store, RootKey::from_bytes(&[secret; 32])).build()
 }
 
 /// Creates keys with several versions and an alias, and encrypts under each version.
@@ -39,92 +46,108 @@ fn furnish(kms: &Kms, count: usize) -> Result<Vec<(KeyId, Vec<u8>)>> {
     Ok(blobs)
 }
 
-fn check(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> TestResult {
+fn decrypt(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> Result<()> {
     for (key, blob) in blobs {
         assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), key.to_string().as_bytes());
     }
+    Ok(())
+}
+
+fn check(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> TestResult {
+    decrypt(kms, blobs)?;
     let report = kms.verify_store(|_| {})?;
     assert!(report.is_intact(), "{report:?}");
     Ok(())
 }
 
+/// Returns every record of a store.
+fn records(store: &impl KeyStore) -> Result<BTreeMap<RecordId, Record>> {
+    let mut records = BTreeMap::new();
+    for kind in (0..=u8::MAX).filter_map(RecordKind::from_code) {
+        let scan = Scan { kind, account: None, after: None, limit: 1_000 };
+        records.extend(store.scan(&scan)?);
+    }
+    Ok(records)
+}
+
 /// Returns the root key versions that sealed records specify.
-fn versions(store: &TamperingStore) -> Vec<u8> {
-    let state = store.state();
-    let sealed = state.records.iter().filter(|(id, _)| id.name != b"root");
-    let mut versions: Vec<u8> = sealed.map(|(_, record)| record.body[4]).collect();
-    versions.sort_unstable();
-    versions.dedup();
-    versions
+fn versions(store: &impl KeyStore) -> Result<BTreeSet<u8>> {
+    let sealed = records(store)?.into_iter().filter(|(id, _)| id.name != b"root");
+    Ok(sealed.map(|(_, record)| record.body[4]).collect())
 }
 
 #[test]
 fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
-    let store = TamperingStore::new();
-    let kms = open(&store, 1)?;
+    let place = Place::new()?;
+    let store = place.open()?;
+    let kms = open(&place, 1)?;
     let blobs = furnish(&kms, 40)?;
-    let before = store.state();
+    let before = records(&store)?;
     let rotation = kms.rotate_root_key()?;
     assert_eq!((rotation.version(), rotation.was_resumed()), (2, false));
     assert_eq!(rotation.resealed(), 82, "keys, aliases, the identity and the time");
-    assert_eq!(versions(&store), [2]);
+    assert_eq!(versions(&store)?, [2].into());
     assert!(!kms.root_key_status()?.is_rotating());
     check(&kms, &blobs)?;
-    check(&open(&store, 1)?, &blobs)?;
-    let after = store.state();
-    assert!(before.records.iter().all(|(id, record)| after.records[id].body != record.body));
+    check(&open(&place, 1)?, &blobs)?;
+    let after = records(&store)?;
+    assert!(before.iter().all(|(id, record)| after[id].body != record.body));
 
-    assert_eq!(open(&store, 1)?.rotate_root_key()?.version(), 3);
-    assert_eq!(versions(&store), [3]);
+    assert_eq!(open(&place, 1)?.rotate_root_key()?.version(), 3);
+    assert_eq!(versions(&store)?, [3].into());
     check(&kms, &blobs)
 }
 
 #[test]
 fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
-    let store = TamperingStore::new();
-    let blobs = furnish(&open(&store, 1)?, 66)?;
-    let start = store.state();
-    for to in [None, Some(2)] {
-        for cut in 0.. {
-            store.change(|state| *state = start.clone());
-            let kms = open(&store, 1)?;
+    let place = Place::new()?;
+    let store = HookedStore::new(place.open()?);
+    let blobs = furnish(&open(&place, 1)?, 66)?;
+    let some: Vec<_> = blobs.iter().step_by(33).cloned().collect();
+    let (mut secret, mut version) = (1, 1);
+    for is_moved in [false, true] {
+        for cut in (0..).step_by(if any_store::is_in_memory() { 1 } else { 3 }) {
+            let to = if is_moved { secret + 1 } else { secret };
+            let kms = over(Arc::clone(&store), secret)?;
             store.fail_after(cut);
-            let rotate = |kms: &Kms| match to {
-                Some(secret) => kms.move_root_key(RootKey::from_bytes(&[secret; 32])),
-                None => kms.rotate_root_key(),
+            let rotate = |kms: &Kms| match is_moved {
+                true => kms.move_root_key(RootKey::from_bytes(&[to; 32])),
+                false => kms.rotate_root_key(),
             };
             let cut_off = rotate(&kms).is_err();
             drop(kms);
             store.fail_after(u64::MAX);
+            version += 1;
             if !cut_off {
                 assert!(cut > 4, "begin, several batches, finish");
+                secret = to;
                 break;
             }
             // The next process opens the store with the current root key. During a move, the new
             // root key works as well.
-            let kms = open(&store, 1)?;
-            check(&kms, &blobs)?;
+            let kms = open(&place, secret)?;
+            decrypt(&kms, &some)?;
             let is_rotating = kms.root_key_status()?.is_rotating();
             assert_eq!(is_rotating, cut > 0);
-            assert_eq!(open(&store, 2).is_ok(), is_rotating && to.is_some());
+            assert_eq!(open(&place, secret + 1).is_ok(), is_rotating && is_moved);
             kms.create_key(Default::default())?;
             let rotation = rotate(&kms)?;
-            assert_eq!((rotation.version(), rotation.was_resumed()), (2, is_rotating));
-            assert_eq!(versions(&store), [2]);
-            check(&kms, &blobs)?;
-            check(&open(&store, to.unwrap_or(1))?, &blobs)?;
+            assert_eq!((rotation.version(), rotation.was_resumed()), (version, is_rotating));
+            assert_eq!(versions(&store)?, [u8::try_from(version)?].into());
+            check(&open(&place, to)?, &some)?;
+            secret = to;
         }
     }
-    Ok(())
+    check(&open(&place, secret)?, &blobs)
 }
 
 #[test]
 fn others_keep_working_while_the_root_key_moves() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let store = TamperingStore::new();
+    let place = Place::new()?;
     let trail = FileTrail::new(folder.path());
-    let other = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
-    let kms = open(&store, 1)?;
+    let other = Kms::builder().store(place.open()?, RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
+    let kms = open(&place, 1)?;
     let blobs = furnish(&kms, 30)?;
     let done = AtomicBool::new(false);
     let made = std::thread::scope(|scope| {
@@ -147,15 +170,37 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
         let made = worker.join().expect("no thread panicked");
         rotated.and(made)
     })?;
-    assert_eq!(versions(&store), [3]);
+    assert_eq!(versions(&place.open()?)?, [3].into());
     // This handle was opened with the previous holder and can still change keys.
     other.disable_key(made[0].0)?;
     other.enable_key(made[0].0)?;
     other.run_maintenance()?;
     drop(other);
-    check(&open(&store, 2)?, &[blobs, made].concat())?;
-    assert_eq!(open(&store, 1).expect_err("the root key was moved").kind(), ErrorKind::RootKey);
+    check(&open(&place, 2)?, &[blobs, made].concat())?;
+    assert_eq!(open(&place, 1).expect_err("the root key was moved").kind(), ErrorKind::RootKey);
     Ok(())
+}
+
+#[test]
+fn processes_that_rotate_at_the_same_time_leave_one_version() -> TestResult {
+    let place = Place::new()?;
+    let hosts = [open(&place, 1)?, open(&place, 1)?, open(&place, 1)?];
+    let blobs = furnish(&hosts[0], 6)?;
+    for round in 1..=2 {
+        let rotated = std::thread::scope(|scope| {
+            let threads = hosts.each_ref().map(|host| scope.spawn(|| host.rotate_root_key()));
+            threads.map(|thread| thread.join().expect("no thread panicked"))
+        });
+        for rotation in rotated {
+            assert!(rotation?.version() > round);
+        }
+        assert_eq!(versions(&place.open()?)?.len(), 1);
+        for host in &hosts {
+            assert!(!host.root_key_status()?.is_rotating());
+            check(host, &blobs)?;
+        }
+    }
+    check(&open(&place, 1)?, &blobs)
 }
 
 /// Another process changes the next key just before each commit of the rotation.
@@ -170,16 +215,16 @@ fn a_rotation_ends_although_others_change_each_key_just_before_it_is_sealed() ->
             with.update_key_description(next, "changed")
         });
     }
-    let store = TamperingStore::new();
-    let hooked = HookedStore::new(Arc::<TamperingStore>::clone(&store));
-    let kms = Kms::builder().store(Arc::clone(&hooked), RootKey::from_bytes(&[1; 32])).build()?;
+    let place = Place::new()?;
+    let hooked = HookedStore::new(place.open()?);
+    let kms = over(Arc::clone(&hooked), 1)?;
     let blobs = furnish(&kms, 8)?;
     let mut keys: Vec<KeyId> = blobs.iter().map(|(key, _)| *key).collect();
     keys.sort_unstable_by_key(|key| *key.as_bytes());
     keys.dedup();
-    disturb(&hooked, &Arc::new(open(&store, 1)?), &keys);
+    disturb(&hooked, &Arc::new(open(&place, 1)?), &keys);
     assert_eq!(kms.rotate_root_key()?.version(), 2);
-    assert_eq!(versions(&store), [2]);
+    assert_eq!(versions(&hooked)?, [2].into());
     check(&kms, &blobs)?;
     for key in keys {
         assert_eq!(kms.describe_key(key)?.description().as_str(), "changed");
@@ -192,7 +237,7 @@ fn a_rotation_ends_although_others_change_each_key_just_before_it_is_sealed() ->
 fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
     let store = TamperingStore::new();
     let hooked = HookedStore::new(Arc::<TamperingStore>::clone(&store));
-    let kms = Kms::builder().store(Arc::clone(&hooked), RootKey::from_bytes(&[1; 32])).build()?;
+    let kms = over(Arc::clone(&hooked), 1)?;
     let blobs = furnish(&kms, 3)?;
     let state = store.state();
     let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one version").clone();
@@ -203,14 +248,14 @@ fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
         Ok(())
     });
     assert_eq!(kms.rotate_root_key()?.version(), 2);
-    assert_eq!(versions(&store), [2]);
-    check(&open(&store, 1)?, &blobs)
+    assert_eq!(versions(&store)?, [2].into());
+    check(&over(store, 1)?, &blobs)
 }
 
 /// A store in which a record has changed whenever a write is attempted. Counts the attempts.
 #[derive(Debug)]
 struct Restless {
-    store: Arc<TamperingStore>,
+    store: Arc<dyn KeyStore>,
     changing: RecordId,
     attempts: Arc<AtomicU32>,
 }
@@ -242,45 +287,49 @@ impl KeyStore for Restless {
 /// 16 times each.
 #[test]
 fn a_change_that_meets_another_one_at_every_try_is_given_up() -> TestResult {
-    let store = TamperingStore::new();
-    let key = open(&store, 1)?.create_key(Default::default())?.key_id();
-    let find = |is_it: &dyn Fn(&RecordId) -> bool| store.state().records.into_keys().find(is_it).expect("it is there");
+    let place = Place::new()?;
+    let store = place.open()?;
+    let key = open(&place, 1)?.create_key(Default::default())?.key_id();
+    let ids: Vec<_> = records(&store)?.into_keys().collect();
+    let find = |is_it: &dyn Fn(&RecordId) -> bool| ids.iter().find(|id| is_it(id)).expect("it is there").clone();
     let root = find(&|id| id.kind == RecordKind::Store && id.name == b"root");
     for (changing, expected) in [(root, 256 * 17), (find(&|id| id.kind == RecordKind::Key), 256)] {
         let attempts = Arc::new(AtomicU32::new(0));
         let restless = Restless { store: Arc::clone(&store), changing, attempts: Arc::clone(&attempts) };
-        let kms = Kms::builder().store(restless, RootKey::from_bytes(&[1; 32])).build()?;
+        let kms = over(restless, 1)?;
         attempts.store(0, Ordering::SeqCst);
         assert_eq!(kms.disable_key(key).expect_err("every attempt conflicts").kind(), ErrorKind::Conflict);
         assert_eq!(attempts.load(Ordering::SeqCst), expected);
-        assert!(open(&store, 1)?.describe_key(key)?.is_enabled());
+        assert!(open(&place, 1)?.describe_key(key)?.is_enabled());
     }
     Ok(())
 }
 
 #[test]
 fn a_move_under_way_is_not_turned_elsewhere() -> TestResult {
-    let store = TamperingStore::new();
-    let kms = open(&store, 1)?;
+    let place = Place::new()?;
+    let store = HookedStore::new(place.open()?);
+    let kms = over(Arc::clone(&store), 1)?;
     store.fail_after(1);
     assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
     store.fail_after(u64::MAX);
-    let refused = open(&store, 1)?
+    let refused = open(&place, 1)?
         .move_root_key(RootKey::from_bytes(&[3; 32]))
         .expect_err("the rotation moves to another root key");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
-    assert!(open(&store, 2)?.rotate_root_key()?.was_resumed());
-    assert_eq!(open(&store, 1).expect_err("the root key was moved").kind(), ErrorKind::RootKey);
+    assert!(open(&place, 2)?.rotate_root_key()?.was_resumed());
+    assert_eq!(open(&place, 1).expect_err("the root key was moved").kind(), ErrorKind::RootKey);
     Ok(())
 }
 
 #[cfg(feature = "passphrase")]
 #[test]
 fn one_passphrase_takes_the_place_of_another() -> TestResult {
-    let store = TamperingStore::new();
+    let place = Place::new()?;
     let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
-    let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
-    let kms = open("one")?;
+    let open = |text| Kms::builder().store(place.open()?, root(text)?).build();
+    let store = HookedStore::new(place.open()?);
+    let kms = Kms::builder().store(Arc::clone(&store), root("one")?).build()?;
     let blobs = furnish(&kms, 1)?;
     store.fail_after(1);
     assert!(kms.move_root_key(root("two")?).is_err());
@@ -298,9 +347,9 @@ fn one_passphrase_takes_the_place_of_another() -> TestResult {
 #[cfg(feature = "passphrase")]
 #[test]
 fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestResult {
-    let store = TamperingStore::new();
+    let place = Place::new()?;
     let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
-    let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
+    let open = |text| Kms::builder().store(place.open()?, root(text)?).build();
     let kms = open("one")?;
     let blobs = furnish(&kms, 1)?;
     kms.move_root_key(root("two")?)?;
@@ -312,15 +361,16 @@ fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestR
 
 #[test]
 fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
-    let store = TamperingStore::new();
-    let kms = open(&store, 1)?;
+    let place = Place::new()?;
+    let store = HookedStore::new(place.open()?);
+    let kms = over(Arc::clone(&store), 1)?;
     store.fail_after(1);
     assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
     store.fail_after(u64::MAX);
-    let later = open(&store, 1)?;
+    let later = open(&place, 1)?;
     assert!(later.move_root_key(RootKey::from_bytes(&[2; 32]))?.was_resumed());
     assert_eq!(later.rotate_root_key()?.version(), 3);
-    open(&store, 2)?;
+    open(&place, 2)?;
     Ok(())
 }
 
@@ -328,7 +378,7 @@ fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
 #[test]
 fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     let store = TamperingStore::new();
-    let kms = open(&store, 1)?;
+    let kms = over(Arc::clone(&store), 1)?;
     let blobs = furnish(&kms, 3)?;
     let state = store.state();
     let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one version").clone();
@@ -336,9 +386,9 @@ fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     assert_eq!(kms.rotate_root_key().expect_err("one version is missing").kind(), ErrorKind::Integrity);
     store.change(|now| _ = now.records.insert(id.clone(), state.records[&id].clone()));
     assert!(kms.root_key_status()?.is_rotating());
-    check(&open(&store, 1)?, &blobs)?;
+    check(&over(Arc::clone(&store), 1)?, &blobs)?;
     assert!(kms.rotate_root_key()?.was_resumed());
-    check(&open(&store, 1)?, &blobs)
+    check(&over(Arc::clone(&store), 1)?, &blobs)
 }
 
 /// A holder that counts its calls.
@@ -376,8 +426,8 @@ impl RootKeyHolder for Held {
 
 #[test]
 fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> TestResult {
-    let (store, holder) = (TamperingStore::new(), Arc::new(Counting::default()));
-    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_holder(Held(Arc::clone(&holder)))).build();
+    let (place, holder) = (Place::new()?, Arc::new(Counting::default()));
+    let open = || Kms::builder().store(place.open()?, RootKey::from_holder(Held(Arc::clone(&holder)))).build();
     let kms = open()?;
     assert_eq!(holder.asked(), (1, 1));
     let other = open()?;
@@ -401,8 +451,8 @@ fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> Tes
 
 #[test]
 fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
-    let store = TamperingStore::new();
-    let (kms, resting) = (open(&store, 1)?, open(&store, 1)?);
+    let place = Place::new()?;
+    let (kms, resting) = (open(&place, 1)?, open(&place, 1)?);
     let key = kms.create_key(Default::default())?.key_id();
     resting.encrypt(EncryptRequest::new(key, b"text"))?;
     kms.move_root_key(RootKey::from_bytes(&[2; 32]))?;
@@ -413,14 +463,14 @@ fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
     ] {
         assert_eq!(refused.expect_err("the process cannot obtain the new root key").kind(), ErrorKind::RootKey);
     }
-    open(&store, 2)?.encrypt(EncryptRequest::new(key, b"text"))?;
+    open(&place, 2)?.encrypt(EncryptRequest::new(key, b"text"))?;
     Ok(())
 }
 
 #[test]
 fn an_import_token_from_before_is_refused_and_a_new_one_works() -> TestResult {
-    let store = TamperingStore::new();
-    let kms = open(&store, 1)?;
+    let place = Place::new()?;
+    let kms = open(&place, 1)?;
     let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
     let parameters = || {
         let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
@@ -428,7 +478,7 @@ fn an_import_token_from_before_is_refused_and_a_new_one_works() -> TestResult {
     };
     let before = parameters()?.import_token;
     kms.rotate_root_key()?;
-    let other = open(&store, 1)?;
+    let other = open(&place, 1)?;
     let import = |process: &Kms, token: &[u8]| {
         let request = ImportKeyMaterialRequest::new(key, token, &[1; 256]).does_not_expire();
         process.import_key_material(request).map(|_| ()).map_err(|error| error.kind())

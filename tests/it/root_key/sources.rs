@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::{RootKey, SealError};
 use strongroom::store::MemoryStore;
 use strongroom::{ErrorKind, Kms, Result};
+
+use crate::support::any_store::Place;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -92,8 +93,8 @@ fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -
         assert!(refused.to_string().contains("from_file_as_bytes") && !format!("{refused:?}").contains(&shown));
 
         // A store that already uses such a file can be opened and moved to another root key.
-        let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
-        let open = |root| Kms::builder().store(Arc::clone(&store), root).build();
+        let place = Place::new()?;
+        let open = |root| Kms::builder().store(place.open()?, root).build();
         let key = open(RootKey::from_bytes(text))?.create_key(Default::default())?.key_id();
         let kms = open(RootKey::from_file_as_bytes(&path)?)?;
         kms.move_root_key(RootKey::from_bytes(&[0xAB; 32]))?;
@@ -165,8 +166,8 @@ fn reads_the_environment() -> TestResult {
 
 #[test]
 fn a_wrong_root_key_is_named_and_the_store_stays_whole() -> TestResult {
-    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
-    let open = |secret: u8| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[secret; 32])).build();
+    let place = Place::new()?;
+    let open = |secret: u8| Kms::builder().store(place.open()?, RootKey::from_bytes(&[secret; 32])).build();
     let key = open(1)?.create_key(Default::default())?.key_id();
     let refused = open(2).expect_err("another root key");
     assert_eq!(refused.kind(), ErrorKind::RootKey);

@@ -8,6 +8,8 @@ use strongroom::provider::MemoryCluster;
 use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
 use strongroom::{Kms, ManualClock, Result, SecretBytes, Timestamp};
 
+use crate::support::any_store;
+
 pub(crate) const PASSWORD: &[u8] = b"kmsPswd1";
 
 /// A KMS with a cluster named `vault`, whose two members are `hsm-1` and `hsm-2`.
@@ -29,7 +31,7 @@ pub(crate) fn two_members() -> Arc<MemoryCluster> {
 pub(crate) fn setup() -> Result<Setup> {
     let (cluster, trail) = (two_members(), Arc::new(MemoryTrail::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let builder = Kms::builder()
+    let builder = any_store::builder()
         .clock(Arc::clone(&clock))
         .clock_tolerance(std::time::Duration::MAX)
         .audit(Arc::clone(&trail))

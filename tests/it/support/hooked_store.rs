@@ -1,12 +1,14 @@
-//! A store that runs a hook before or after a commit, or after a scan, once.
+//! A store that runs a hook before or after a commit, or after a scan, once, and whose commits can
+//! fail.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use strongroom::Result;
 use strongroom::store::{
     CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, StoreId, WriteChanges,
 };
+use strongroom::{Error, ErrorKind, Result};
 
 type Hook = Box<dyn FnOnce() -> Result<()> + Send>;
 
@@ -16,12 +18,18 @@ pub(crate) struct HookedStore {
     before_commit: Mutex<Option<(RecordKind, Hook)>>,
     after_commit: Mutex<Option<(RecordKind, Hook)>>,
     after_scan: Mutex<Option<(RecordKind, Hook)>>,
+    commits_left: AtomicU64,
 }
 
 impl HookedStore {
     pub(crate) fn new(store: Arc<dyn KeyStore>) -> Arc<Self> {
         let (before_commit, after_commit, after_scan) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { store, before_commit, after_commit, after_scan })
+        Arc::new(Self { store, before_commit, after_commit, after_scan, commits_left: AtomicU64::new(u64::MAX) })
+    }
+
+    /// Lets only the next `commits` commits succeed.
+    pub(crate) fn fail_after(&self, commits: u64) {
+        self.commits_left.store(commits, Ordering::SeqCst);
     }
 
     /// Runs the hook before the next commit that concerns a record of a kind. If the hook fails, so
@@ -80,6 +88,10 @@ impl KeyStore for HookedStore {
         let concerns = |kind| expected.iter().any(|one| one.id.kind == kind);
         if let Some(hook) = take(&self.before_commit, concerns) {
             hook()?;
+        }
+        let left = |left: u64| left.checked_sub(1);
+        if self.commits_left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, left).is_err() {
+            return Err(Error::new(ErrorKind::Store, "no more commits").into());
         }
         let revision = self.store.commit_prefetching(expected, prefetch, changes)?;
         if let Some(hook) = take(&self.after_commit, concerns) {
