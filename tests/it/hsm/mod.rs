@@ -14,5 +14,7 @@ mod kills;
 mod load;
 #[cfg(all(feature = "pkcs11", feature = "sqlite"))]
 mod named_keys;
+#[cfg(all(feature = "postgres", unix))]
+mod promoted_replicas;
 #[cfg(feature = "pkcs11")]
 mod vendor_managed_slot;
