@@ -3,10 +3,12 @@
 //!
 //!     cargo run --features postgres --example shared_store -- temporary
 //!     cargo run --features postgres --example shared_store -- 'host=/run/postgresql' root.key
+//!     cargo run --features postgres --example shared_store -- 'host=db1.internal' root.key ca.pem
 //!
 //! With `temporary`, it starts a server in a temporary folder, and removes it at the end. With a
 //! connection string, it uses that database, and creates the schema `strongroom_example` in it. The
-//! root key is in a file, which it creates if it does not exist.
+//! root key is in a file, which it creates if it does not exist. The third argument is a file with
+//! the certificates of the authorities that may vouch for the server: the connections then use TLS.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
@@ -17,21 +19,39 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 use std::{env, fs};
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
 use strongroom::request::{CreateKeyRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{PostgresOptions, PostgresStore};
 use strongroom::{ErrorKind, Kms};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 const ALIAS: &str = "alias/orders";
+
+/// The configuration that all processes of a fleet share.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    database: &'a str,
+    root_key: &'a str,
+    authorities: Option<&'a str>,
+}
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["temporary"] => return with_temporary_server(),
-        ["second", database, root_key] => second_process(database, root_key)?,
-        [database, root_key] => first_process(database, root_key)?,
+        ["second", database, root_key] => second_process(Place { database, root_key, authorities: None })?,
+        ["second", database, root_key, authorities] => {
+            second_process(Place { database, root_key, authorities: Some(authorities) })?;
+        }
+        [database, root_key] => first_process(Place { database, root_key, authorities: None })?,
+        [database, root_key, authorities] => {
+            first_process(Place { database, root_key, authorities: Some(authorities) })?;
+        }
         _ => {
-            eprintln!("usage: shared_store temporary | shared_store CONNECTION_STRING ROOT_KEY_FILE");
+            eprintln!("usage: shared_store temporary | shared_store CONNECTION_STRING ROOT_KEY_FILE [CA_FILE]");
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -39,27 +59,43 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 /// Opens the KMS. Every process does the same, with the same root key.
-fn open(database: &str, root_key: &str) -> strongroom::Result<Kms> {
-    let store = PostgresStore::open(&options(database)?)?;
-    Kms::builder().store(store, RootKey::from_file(root_key)?).build()
+fn open(place: Place<'_>) -> Result<Kms, Box<dyn Error>> {
+    let store = PostgresStore::open(&options(place)?)?;
+    Ok(Kms::builder().store(store, RootKey::from_file(place.root_key)?).build()?)
 }
 
-fn options(database: &str) -> strongroom::Result<PostgresOptions> {
-    Ok(PostgresOptions::new(database)?.schema("strongroom_example"))
+fn options(place: Place<'_>) -> Result<PostgresOptions, Box<dyn Error>> {
+    let options = PostgresOptions::new(place.database)?.schema("strongroom_example");
+    Ok(match place.authorities {
+        Some(authorities) => options.tls(tls(authorities)?),
+        None => options,
+    })
 }
 
-fn first_process(database: &str, root_key: &str) -> Result<(), Box<dyn Error>> {
-    if !Path::new(root_key).exists() {
-        RootKey::generate_file(root_key)?;
+/// Returns a connector for TLS. It accepts a server if one of the authorities in a file has signed
+/// its certificate, and the certificate has its name.
+fn tls(authorities: &str) -> Result<MakeRustlsConnect, Box<dyn Error>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(authorities)? {
+        roots.add(certificate?)?;
+    }
+    let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn first_process(place: Place<'_>) -> Result<(), Box<dyn Error>> {
+    if !Path::new(place.root_key).exists() {
+        RootKey::generate_file(place.root_key)?;
     }
     // A DBA may do this instead: the program needs no right to create tables.
-    PostgresStore::create_schema(&options(database)?)?;
-    let kms = open(database, root_key)?;
+    PostgresStore::create_schema(&options(place)?)?;
+    let kms = open(place)?;
     let key = kms.get_or_create_key(ALIAS, CreateKeyRequest::default())?;
     println!("1. The first process created a key in the database: {}", key.arn());
 
-    let mut second =
-        Command::new(env::current_exe()?).args(["second", database, root_key]).stdout(Stdio::piped()).spawn()?;
+    let mut second = Command::new(env::current_exe()?);
+    second.args(["second", place.database, place.root_key]).args(place.authorities);
+    let mut second = second.stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(second.stdout.take().expect("the output is a pipe")).lines();
     println!("2. The second process: {}", lines.next().ok_or("the second process ended early")??);
 
@@ -82,8 +118,8 @@ fn first_process(database: &str, root_key: &str) -> Result<(), Box<dyn Error>> {
 }
 
 /// Encrypts until the key is rejected.
-fn second_process(database: &str, root_key: &str) -> Result<(), Box<dyn Error>> {
-    let kms = open(database, root_key)?;
+fn second_process(place: Place<'_>) -> Result<(), Box<dyn Error>> {
+    let kms = open(place)?;
     encrypt(&kms)?;
     say("encrypts under the same key.")?;
     let mut calls = 1;

@@ -20,3 +20,4 @@ mod outcome;
 mod servers;
 mod sessions;
 mod tables;
+mod tls;

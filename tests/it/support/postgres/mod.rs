@@ -10,6 +10,7 @@ mod proxy;
 mod schema;
 mod server;
 mod supervisor;
+mod tls;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +20,7 @@ pub(crate) use self::cluster::Cluster;
 pub(crate) use self::proxy::{Admission, Direction, Fault, Message, Proxy};
 pub(crate) use self::schema::Schema;
 pub(crate) use self::server::{OnDisk, Server, psql};
+pub(crate) use self::tls::Certificate;
 use crate::support::external_tools;
 
 type Result<T, E = Box<dyn error::Error>> = std::result::Result<T, E>;
@@ -57,7 +59,8 @@ pub(crate) fn cluster(test: &str) -> Option<Cluster> {
     Some(Cluster::start().unwrap_or_else(|error| panic!("{test}: {error}")))
 }
 
-fn is_installed(test: &str) -> Option<()> {
+/// Returns `None`, and reports the test as skipped, if PostgreSQL is missing.
+pub(crate) fn is_installed(test: &str) -> Option<()> {
     if let Err(reason) = installation::found() {
         external_tools::missing(test, reason);
         return None;
