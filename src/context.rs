@@ -126,11 +126,7 @@ impl EncryptionContext {
         if self.is_empty() {
             return Ok(Vec::new());
         }
-        let length = 2 + self.iter().map(|(name, value)| 4 + name.len() + value.len()).sum::<usize>();
-        if length > MAX_CONTEXT_BYTES {
-            return Err(CodecError::TooLong { field: "encryption context", length, limit: MAX_CONTEXT_BYTES });
-        }
-        let mut writer = Writer::with_capacity(length);
+        let mut writer = Writer::with_capacity(self.checked_length()?);
         // A pair takes at least 4 of the 65,535 bytes, so the count fits and this error cannot
         // occur.
         let count = u16::try_from(self.len()).map_err(|_| CodecError::Invalid { field: "encryption context" })?;
@@ -140,6 +136,18 @@ impl EncryptionContext {
             writer.prefixed_u16(value.as_bytes(), "encryption context value")?;
         }
         Ok(writer.into_bytes())
+    }
+
+    /// Returns the length of the canonical serialization of a context with pairs, in bytes.
+    ///
+    /// # Errors
+    /// - [`CodecError::TooLong`] if it exceeds [`MAX_CONTEXT_BYTES`].
+    pub(crate) fn checked_length(&self) -> Result<usize, CodecError> {
+        let length = 2 + self.iter().map(|(name, value)| 4 + name.len() + value.len()).sum::<usize>();
+        if length > MAX_CONTEXT_BYTES {
+            return Err(CodecError::TooLong { field: "encryption context", length, limit: MAX_CONTEXT_BYTES });
+        }
+        Ok(length)
     }
 
     /// Parses a serialization. Pairs may be in any order.

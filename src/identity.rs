@@ -212,9 +212,10 @@ impl Principal {
     /// the role or to the session itself.
     ///
     /// The name of the role may include a path, which the ARN of the session omits. Specify it: the
-    /// identity policies of the role, and the grants to it, are found by its full name. A session
-    /// that is parsed from its ARN has no path. As role names are unique in an account whatever
-    /// their paths, a key policy that names the role with a path applies to such a session, too.
+    /// role is found by its full name. A session that is parsed from its ARN belongs to a role
+    /// without a path, and gets nothing that is allowed to a role with one. Role names must be
+    /// unique in an account whatever their paths, as in AWS: policies and grants that name a session
+    /// name it by its ARN.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name of the role is malformed, as for
@@ -399,8 +400,8 @@ impl Principal {
         Some(Self { identity: role, ..self.clone() })
     }
 
-    /// Returns `true` if a policy or grant that names this principal applies to `caller`: it is the
-    /// same principal, or a session of this role.
+    /// Returns `true` if a policy or grant that allows something to this principal allows it to
+    /// `caller`: it is the same principal, a session with this ARN, or a session of this role.
     ///
     /// # Examples
     /// ```
@@ -409,29 +410,68 @@ impl Principal {
     /// let account = AccountId::parse("111122223333")?;
     /// let role = Principal::role(account, "batch/worker")?;
     /// assert!(role.covers(&role));
-    /// assert!(role.covers(&Principal::parse("arn:aws:sts::111122223333:assumed-role/worker/job-7")?));
+    /// let session = Principal::assumed_role(account, "batch/worker", "job-7")?;
+    /// assert!(role.covers(&session) && !session.covers(&role));
     /// assert!(!role.covers(&Principal::assumed_role(account, "web/worker", "job-7")?));
+    /// let of_no_path = Principal::parse("arn:aws:sts::111122223333:assumed-role/worker/job-7")?;
+    /// assert!(!role.covers(&of_no_path) && of_no_path.covers(&session));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn covers(&self, caller: &Self) -> bool {
         match (&self.identity, &caller.identity) {
-            (Identity::Role(named), Identity::AssumedRole(name)) if self.account == caller.account => {
-                let role = assumed_role_name(name);
-                **named == *role || (!role.contains('/') && named.rsplit('/').next() == Some(role))
+            (Identity::Role(named), Identity::AssumedRole(name)) => {
+                self.account == caller.account && **named == *assumed_role_name(name)
+            }
+            (Identity::AssumedRole(named), Identity::AssumedRole(_)) if !assumed_role_name(named).contains('/') => {
+                self.account == caller.account && self.name() == caller.name()
             }
             _ => self == caller,
+        }
+    }
+
+    /// Returns `true` if a policy that denies something to this principal denies it to `caller`:
+    /// also if `caller` is a session of a role without a path, which may be this role, because the
+    /// ARN of a session has no path.
+    pub(crate) fn may_cover(&self, caller: &Self) -> bool {
+        self.covers(caller)
+            || match (&self.identity, &caller.identity) {
+                (Identity::Role(named), Identity::AssumedRole(name)) => {
+                    self.account == caller.account && named.rsplit('/').next() == Some(assumed_role_name(name))
+                }
+                _ => false,
+            }
+    }
+
+    /// Returns the principal as its ARN names it: a session without the path of its role.
+    pub(crate) fn as_named(&self) -> Self {
+        match &self.identity {
+            Identity::AssumedRole(_) => {
+                let name = self.name().expect("a session has a name");
+                Self { identity: Identity::AssumedRole(name.into()), ..self.clone() }
+            }
+            _ => self.clone(),
         }
     }
 
     /// Returns the text that identifies the principal in the store, whatever its partition: the ARN
     /// in the partition `aws`, or the domain name of a service.
     pub(crate) fn stored_name(&self) -> String {
-        Self { partition: ShortName::AWS, ..self.clone() }.to_string()
+        self.in_default_partition().to_string()
+    }
+
+    /// Returns the same principal, whose ARN is in the partition `aws`.
+    pub(crate) fn in_default_partition(&self) -> Self {
+        Self { partition: ShortName::AWS, ..self.clone() }
     }
 
     /// The properties that identify a principal.
     fn sort_key(&self) -> (AccountId, PrincipalKind, Option<&str>) {
-        (self.account, self.kind(), self.name())
+        let name = match &self.identity {
+            // With the path, because sessions of different roles have different rights.
+            Identity::AssumedRole(name) => Some(&**name),
+            _ => self.name(),
+        };
+        (self.account, self.kind(), name)
     }
 
     /// Returns the service name if the principal is a service.

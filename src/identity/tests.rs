@@ -120,10 +120,15 @@ fn a_role_covers_its_sessions_and_nothing_else_covers_another_principal() -> Res
     let role = Principal::role(account, "x/worker")?;
     let session = Principal::assumed_role(account, "x/worker", "s")?;
     let parsed = Principal::parse(&session.to_string())?;
-    assert_eq!(parsed, session);
+    assert_eq!((&parsed, &session.as_named()), (&Principal::assumed_role(account, "worker", "s")?, &parsed));
+    assert_ne!(parsed, session);
     assert_eq!((session.assumed(), parsed.assumed()), (Some(role.clone()), Some(Principal::role(account, "worker")?)));
-    assert!(role.covers(&session) && role.covers(&parsed) && session.covers(&parsed));
+    assert!(role.covers(&session) && parsed.covers(&session) && !session.covers(&parsed));
+    // A session that is parsed belongs to a role without a path, and may be one of this role.
+    assert!(!role.covers(&parsed) && role.may_cover(&parsed) && role.may_cover(&session));
     assert!(Principal::role(account, "worker")?.covers(&parsed));
+    assert!(!Principal::role(account, "worker")?.may_cover(&session) && !parsed.may_cover(&role));
+    assert!(!Principal::role(other, "x/worker")?.may_cover(&parsed));
     for stranger in [
         Principal::root(account),
         Principal::user(account, "x/worker")?,
@@ -168,7 +173,7 @@ proptest! {
         let principal = principal.with_partition_of(&Locality::new(&partition, "local")?);
         let parsed = Principal::parse_on_behalf_of(account, &principal.to_string())?;
         prop_assert_eq!(parsed.to_string(), principal.to_string());
-        prop_assert_eq!(parsed, principal);
+        prop_assert_eq!(parsed, principal.as_named());
     }
 
     #[test]

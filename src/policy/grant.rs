@@ -221,13 +221,14 @@ impl GrantTerms {
         if let Some(operation) = operations.iter().find(|operation| !operation.is_grantable()) {
             return Err(Error::new(ErrorKind::Validation, format!("a grant cannot allow {operation}")));
         }
-        Ok(Self { grantee, retiring: None, operations, constraints: GrantConstraints::new() })
+        Ok(Self { grantee: grantee.as_named(), retiring: None, operations, constraints: GrantConstraints::new() })
     }
 
-    /// Sets a principal that may retire the grant.
+    /// Sets a principal that may retire the grant. A session is named by its ARN, without the path
+    /// of its role.
     #[must_use]
     pub fn with_retiring_principal(mut self, principal: Principal) -> Self {
-        self.retiring = Some(principal);
+        self.retiring = Some(principal.as_named());
         self
     }
 

@@ -68,6 +68,7 @@ mod condition;
 mod decision;
 mod document;
 mod document_kind;
+mod effect;
 mod evaluate;
 mod grant;
 mod json;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::effect::Effect;
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use crate::identity::{AccountId, Locality, Principal, PrincipalKind};
@@ -79,10 +80,10 @@ impl Principals {
         self.partitions.iter().map(String::as_str)
     }
 
-    /// Returns the strongest relation between the statement and a principal, or `None` if the
-    /// statement does not apply to it.
-    pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
-        self.named.iter().filter_map(|named| named.relation_to(principal)).max()
+    /// Returns the strongest relation between a statement with this effect and a principal, or
+    /// `None` if the statement does not apply to it.
+    pub(super) fn relation_to(&self, principal: &Principal, effect: Effect) -> Option<Relation> {
+        self.named.iter().filter_map(|named| named.relation_to(principal, effect)).max()
     }
 }
 
@@ -106,11 +107,17 @@ impl Named {
         }
     }
 
-    fn relation_to(&self, principal: &Principal) -> Option<Relation> {
+    fn relation_to(&self, principal: &Principal, effect: Effect) -> Option<Relation> {
         let (holds, relation) = match self {
             Self::Everybody => (true, Relation::Everybody),
             Self::Account(account) => (*account == principal.account(), Relation::Account),
-            Self::Identity(named) => (named.covers(principal), Relation::Itself),
+            Self::Identity(named) => {
+                let applies = match effect {
+                    Effect::Allow => named.covers(principal),
+                    Effect::Deny => named.may_cover(principal),
+                };
+                (applies, Relation::Itself)
+            }
             Self::Service(name) => {
                 (principal.kind() == PrincipalKind::Service && principal.name() == Some(name), Relation::Itself)
             }
@@ -134,27 +141,35 @@ mod tests {
         let text =
             r#"{"AWS": ["111122223333", "arn:aws:iam::111122223333:user/alice"], "Service": "s3.amazonaws.com"}"#;
         let named = parsed(text).map_err(|error| format!("{error:?}"))?;
-        assert_eq!(named.relation_to(&alice), Some(Relation::Itself));
-        assert_eq!(named.relation_to(&bob), Some(Relation::Account));
-        assert_eq!(named.relation_to(&Principal::root(account)), Some(Relation::Account));
-        assert_eq!(named.relation_to(&Principal::root(AccountId::default())), None);
-        assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "s3")?), Some(Relation::Itself));
-        assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "rds")?), None);
+        assert_eq!(named.relation_to(&alice, Effect::Allow), Some(Relation::Itself));
+        assert_eq!(named.relation_to(&bob, Effect::Allow), Some(Relation::Account));
+        assert_eq!(named.relation_to(&Principal::root(account), Effect::Allow), Some(Relation::Account));
+        assert_eq!(named.relation_to(&Principal::root(AccountId::default()), Effect::Allow), None);
+        assert_eq!(
+            named.relation_to(&Principal::service(AccountId::default(), "s3")?, Effect::Allow),
+            Some(Relation::Itself)
+        );
+        assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "rds")?, Effect::Allow), None);
         Ok(())
     }
 
     #[test]
     fn a_role_names_its_sessions_and_a_session_itself() -> Result<(), Box<dyn std::error::Error>> {
         let account = AccountId::parse("111122223333")?;
-        let relation = |text: &str, principal: &Principal| {
+        let with = |text: &str, principal: &Principal, effect: Effect| {
             let named = parsed(&format!(r#"{{"AWS": "{text}"}}"#)).map_err(|error| format!("{error:?}"))?;
-            Ok::<_, Box<dyn std::error::Error>>(named.relation_to(principal))
+            Ok::<_, Box<dyn std::error::Error>>(named.relation_to(principal, effect))
         };
+        let relation = |text: &str, principal: &Principal| with(text, principal, Effect::Allow);
         let session = Principal::assumed_role(account, "worker", "job-7")?;
+        let of_path = Principal::assumed_role(account, "a/worker", "job-7")?;
         let guest = Principal::federated_user(account, "guest")?;
         for (text, principal, expected) in [
             ("arn:aws:iam::111122223333:role/worker", &session, Some(Relation::Itself)),
-            ("arn:aws:iam::111122223333:role/a/worker", &session, Some(Relation::Itself)),
+            ("arn:aws:iam::111122223333:role/a/worker", &session, None),
+            ("arn:aws:iam::111122223333:role/a/worker", &of_path, Some(Relation::Itself)),
+            ("arn:aws:iam::111122223333:role/worker", &of_path, None),
+            ("arn:aws:sts::111122223333:assumed-role/worker/job-7", &of_path, Some(Relation::Itself)),
             ("arn:aws:sts::111122223333:assumed-role/worker/job-7", &session, Some(Relation::Itself)),
             ("arn:aws-cn:sts::111122223333:assumed-role/worker/job-7", &session, Some(Relation::Itself)),
             ("arn:aws:sts::111122223333:assumed-role/worker/job-8", &session, None),
@@ -167,6 +182,16 @@ mod tests {
             ("111122223333", &guest, Some(Relation::Account)),
         ] {
             assert_eq!(relation(text, principal)?, expected, "{text} {principal}");
+        }
+        // The ARN of a session has no path, so a denial reaches it whatever the path of its role.
+        for (text, principal, expected) in [
+            ("arn:aws:iam::111122223333:role/a/worker", &session, Some(Relation::Itself)),
+            ("arn:aws:iam::111122223333:role/a/worker", &of_path, Some(Relation::Itself)),
+            ("arn:aws:iam::111122223333:role/b/worker", &of_path, None),
+            ("arn:aws:iam::111122223333:role/other", &session, None),
+            ("arn:aws:iam::444455556666:role/a/worker", &session, None),
+        ] {
+            assert_eq!(with(text, principal, Effect::Deny)?, expected, "{text} {principal}");
         }
         let role = Principal::role(account, "worker")?;
         assert_eq!(relation("arn:aws:sts::111122223333:assumed-role/worker/job-7", &role)?, None);

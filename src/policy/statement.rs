@@ -1,6 +1,7 @@
 //! A compiled statement of a policy document.
 
 use super::condition::Condition;
+use super::effect::Effect;
 use super::json::Json;
 use super::operation_set::OperationSet;
 use super::parse_error::PolicyParseError;
@@ -12,13 +13,6 @@ use super::{actions, document_kind::PolicyKind};
 use crate::error::Result;
 use crate::identity::Principal;
 use crate::text::sanitize_for_error;
-
-/// The effect of a statement on the requests that it applies to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    Allow,
-    Deny,
-}
 
 /// A statement. A statement without operations or without resources applies to no request.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,7 +57,9 @@ impl Statement {
     /// Returns the relation between the statement and a principal, or `None` if the statement does
     /// not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
-        self.principals.as_ref().map_or(Some(Relation::Itself), |principals| principals.relation_to(principal))
+        self.principals
+            .as_ref()
+            .map_or(Some(Relation::Itself), |principals| principals.relation_to(principal, self.effect))
     }
 
     /// Returns `true` if the statement applies to a request for one of its operations. The
@@ -109,7 +105,7 @@ impl Parts {
     fn take(&mut self, kind: PolicyKind, name: &str, value: Json) -> Result<(), PolicyParseError> {
         match (name, kind) {
             ("Sid", _) => self.sid = Some(value.text()?.into_boxed_str()),
-            ("Effect", _) => self.effect = Some(parse_effect(&value.text()?)?),
+            ("Effect", _) => self.effect = Some(Effect::parse(&value.text()?)?),
             ("Principal", PolicyKind::Key) => self.principals = Some(Principals::parse(value)?),
             ("Principal" | "NotPrincipal", PolicyKind::Identity) => {
                 return Err(PolicyParseError::new(
@@ -160,13 +156,5 @@ impl Parts {
         }
         let operations = operations.unwrap_or_default();
         Ok(Statement { sid, effect, principals, operations, resources, conditions })
-    }
-}
-
-fn parse_effect(text: &str) -> Result<Effect, PolicyParseError> {
-    match text {
-        "Allow" => Ok(Effect::Allow),
-        "Deny" => Ok(Effect::Deny),
-        _ => Err(PolicyParseError::new(format!("must be Allow or Deny, not '{}'", sanitize_for_error(text)))),
     }
 }

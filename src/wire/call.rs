@@ -92,7 +92,10 @@ fn reply(kms: &Kms, route: &Route, members: Option<&Object<'_>>, outcome: Outcom
         Err(Failure::Recorded(error)) => reply_for(operation, &error),
         Err(Failure::Refused(refusal)) => {
             let action = operation.map_or(Action::Unsupported(route.name), Action::Call);
-            let text = |name| members.and_then(|members| members.text(name).ok().flatten());
+            let text = |name| {
+                let members = members.filter(|_| constraints::has_member(route.name, name))?;
+                members.text(name).ok().flatten()
+            };
             let noted: Vec<_> = NOTED.iter().filter_map(|(name, noted)| Some((*noted, text(name)?))).collect();
             refuse(kms, operation, action, &noted, refusal)
         }

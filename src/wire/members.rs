@@ -101,6 +101,11 @@ impl<'r> Members<'r> {
         self.text(name)?.map(parse).transpose()
     }
 
+    /// Returns a principal that is not a service, as its ARN.
+    pub(super) fn identity(self, name: &str) -> Outcome<Option<Principal>> {
+        self.text(name)?.map(|text| Principal::parse(text).or_refuse()).transpose()
+    }
+
     /// Returns the page that the request asks for.
     pub(super) fn page(self) -> Outcome<PageRequest> {
         let mut page = PageRequest::default();

@@ -45,13 +45,18 @@ impl CedarPolicy {
             let kind: EntityTypeName = kind.parse().map_err(|error| undecided("not the name of a type", error))?;
             Ok(EntityUid::from_type_name_and_id(kind, EntityId::new(id)))
         };
-        let kind = match request.principal.kind() {
+        // A session has the rights of its role.
+        let role = request.principal.assumed();
+        let caller = role.as_ref().unwrap_or(request.principal);
+        let kind = match caller.kind() {
             PrincipalKind::Root => "Root",
             PrincipalKind::User => "User",
             PrincipalKind::Role => "Role",
-            _ => "Service",
+            PrincipalKind::FederatedUser => "FederatedUser",
+            PrincipalKind::Service => "Service",
+            _ => return Err(Error::new(ErrorKind::AccessDenied, "the policies do not know this kind of principal")),
         };
-        let name = request.principal.name().unwrap_or("root");
+        let name = caller.name().unwrap_or("root");
         let principal = uid(kind, name)?;
         let account = uid("Account", request.principal.account().as_str())?;
         let attributes = [("name".to_owned(), RestrictedExpression::new_string(name.to_owned()))];

@@ -33,7 +33,7 @@ const MAX_GRANT_NAME: usize = 256;
 impl GrantFilter<'_> {
     fn accepts(&self, grant: &FoundGrant) -> bool {
         self.grant_id.is_none_or(|id| id == grant.id)
-            && self.grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee())
+            && self.grantee.is_none_or(|grantee| grantee.as_named() == *grant.record.terms.grantee())
     }
 
     fn with_parameters<'c>(&self, mut call: CallSpec<'c>) -> CallSpec<'c> {
@@ -175,6 +175,7 @@ impl Kms {
         let call = filter.with_parameters(CallSpec::new(Operation::ListGrants));
         self.key_call(call, &key, |target, _| {
             let limit = GRANT_PAGES.check(&page)?;
+            filter.grantee.map_or(Ok(()), |grantee| self.check_partition(ErrorKind::InvalidArn, grantee))?;
             let key @ (account, key_id) = (target.record().account, target.record().key_id);
             let after = page.marker.as_deref().map(|marker| {
                 let id: [u8; 32] = pagination::name_in(marker)?.try_into().map_err(|_| pagination::bad())?;
@@ -236,6 +237,7 @@ impl Kms {
             .parameter("retiringPrincipal", retiring_principal.to_string());
         self.account_call(call, |_| {
             let limit = GRANT_PAGES.check(&page)?;
+            self.check_partition(ErrorKind::InvalidArn, retiring_principal)?;
             if retiring_principal.account() != self.account() {
                 let text = format!("{retiring_principal} is not a principal of your account");
                 return Err(Error::new(ErrorKind::Validation, text));

@@ -163,6 +163,7 @@ impl Kms {
                 let text = "policies can be attached only to users and roles";
                 return Err(Error::new(ErrorKind::Validation, text));
             }
+            self.check_partition(ErrorKind::Validation, principal)?;
             run(call_context)
         })
     }

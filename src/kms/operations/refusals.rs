@@ -3,7 +3,11 @@
 use crate::audit::{Action, ParameterValue};
 use crate::error::{Error, Result};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::truncated_for_audit;
+use crate::text::sanitize_for_error;
+
+/// Maximum length in bytes of a member that the event of a rejected request contains unabridged: that
+/// of the longest identifier. Even if every byte is escaped, the event is not too long to store.
+const MAX_NOTED: usize = 2_048;
 
 impl Kms {
     /// Records a request that was rejected because it could not be parsed or is not valid, with the
@@ -12,8 +16,10 @@ impl Kms {
     pub(crate) fn refuse_request(&self, action: Action, parameters: &[(&'static str, &str)], error: Error) -> Error {
         let refused: Result<()> = self.core.gate.enter().and_then(|_in_progress| {
             let mut event = self.new_event(action, self.core.time.now());
-            let noted = parameters.iter().map(|(name, text)| (*name, ParameterValue::from(truncated_for_audit(text))));
-            event.parameters = noted.collect();
+            let abridged =
+                |text: &str| if text.len() <= MAX_NOTED { text.to_owned() } else { sanitize_for_error(text) };
+            event.parameters =
+                parameters.iter().map(|(name, text)| (*name, ParameterValue::from(abridged(text)))).collect();
             self.recorded(event, |_| Err(error.clone()))
         });
         refused.err().unwrap_or(error)

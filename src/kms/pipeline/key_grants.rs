@@ -46,13 +46,20 @@ impl KeyGrants<'_> {
         self.key.granted(self.principal, || self.read()).map(Some)
     }
 
-    /// Looks among the grants to the principal and, if it is a session, to its role.
+    /// Looks among the grants to the principal and, if it is a session, to its ARN and its role.
     fn find_in(&self, find: &mut dyn FnMut(&GrantIndex) -> Option<GrantId>) -> Result<Option<GrantId>> {
-        let Some(index) = self.index()? else { return Ok(None) };
-        match (find(&index), self.principal.assumed()) {
-            (None, Some(role)) => KeyGrants { principal: &role, ..*self }.find_in(find),
-            (found, _) => Ok(found),
+        let Some(role) = self.principal.assumed() else { return self.find_here(find) };
+        for principal in [&self.principal.as_named(), &role] {
+            let found = KeyGrants { principal, ..*self }.find_here(find)?;
+            if found.is_some() {
+                return Ok(found);
+            }
         }
+        Ok(None)
+    }
+
+    fn find_here(&self, find: &mut dyn FnMut(&GrantIndex) -> Option<GrantId>) -> Result<Option<GrantId>> {
+        Ok(self.index()?.and_then(|index| find(&index)))
     }
 
     fn read(&self) -> Result<GrantIndex> {

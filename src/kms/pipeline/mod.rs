@@ -121,6 +121,8 @@ impl Kms {
         if is_alias {
             call_context.record_identifier(operation, identifier);
         }
+        // Before policies compare its values, and whether or not the key exists.
+        question.context.map(|context| context.checked_length()).transpose()?;
         let (account, key_id) = place?;
         let Some(key) = key? else { return Err(unknown(self.locality(), self.account(), identifier)) };
         if is_own {

@@ -116,7 +116,7 @@ impl StoredRecord for GrantRecord {
 
 fn put_principal(writer: &mut Writer, principal: &Principal) -> Result<(), CodecError> {
     writer.bytes(principal.account().as_bytes());
-    put_text(writer, &principal.to_string(), "principal")
+    put_text(writer, &principal.stored_name(), "principal")
 }
 
 fn principal(reader: &mut Reader<'_>) -> Result<Principal> {

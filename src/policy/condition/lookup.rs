@@ -148,7 +148,7 @@ fn of_principal(key: NamedKey, principal: &Principal, visit: Visit<'_>) -> Optio
         // A session is represented by its role.
         NamedKey::PrincipalArn if !is_service => {
             let role = principal.assumed();
-            Some(visit(Value::Text(TextBuffer::of(role.as_ref().unwrap_or(principal)).as_str())))
+            Some(any_form(role.as_ref().unwrap_or(principal), visit))
         }
         NamedKey::PrincipalServiceName if is_service => Some(visit(Value::Text(TextBuffer::of(principal).as_str()))),
         NamedKey::PrincipalType => match kind {
@@ -186,13 +186,19 @@ fn of_key(key: NamedKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -> Resul
     Ok(one_text(Some(text), visit))
 }
 
+/// Visits the ARN of a principal, and the one in the partition `aws`, which means the same. Policies
+/// of earlier releases contain the latter, whatever the partition of the KMS.
+fn any_form(principal: &Principal, visit: Visit<'_>) -> bool {
+    visit(Value::Text(TextBuffer::of(principal).as_str()))
+        || (principal.partition() != "aws"
+            && visit(Value::Text(TextBuffer::of(principal.in_default_partition()).as_str())))
+}
+
 fn of_grant(key: NamedKey, terms: &GrantTerms, visit: Visit<'_>) -> Option<bool> {
     match key {
         NamedKey::GrantOperations => any_text(terms.operations().iter().map(Operation::as_str), visit),
-        NamedKey::GranteePrincipal => Some(visit(Value::Text(TextBuffer::of(terms.grantee()).as_str()))),
-        NamedKey::RetiringPrincipal => {
-            terms.retiring_principal().map(|principal| visit(Value::Text(TextBuffer::of(principal).as_str())))
-        }
+        NamedKey::GranteePrincipal => Some(any_form(terms.grantee(), visit)),
+        NamedKey::RetiringPrincipal => terms.retiring_principal().map(|principal| any_form(principal, visit)),
         _ => {
             let equals = terms.constraints().encryption_context_equals().map(|_| "EncryptionContextEquals");
             let subset = terms.constraints().encryption_context_subset().map(|_| "EncryptionContextSubset");

@@ -56,6 +56,11 @@ fn ignores_ciphertext(members: &Object<'_>) -> bool {
         && members.texts("DryRunModifiers").is_ok_and(|modifiers| modifiers.contains(&"IGNORE_CIPHERTEXT"))
 }
 
+/// Returns `true` if requests of an operation can have a member.
+pub(super) fn has_member(operation: &str, member: &str) -> bool {
+    operations::find(operation).is_some_and(|operation| operation.shape(member).is_some())
+}
+
 /// Returns the names of all operations of AWS KMS, sorted.
 pub(super) fn operation_names() -> impl Iterator<Item = &'static str> {
     operations::OPERATIONS.iter().map(|operation| operation.name)
@@ -80,12 +85,12 @@ fn check_value(shape: &Shape, value: &Value<'_>, path: Path<'_>, report: &mut Re
         return Ok(());
     }
     for constraint in broken(shape, value).map_err(|rejection| rejection.at(&path.to_string()))? {
-        report.add(shown(shape, value), path, format_args!("{constraint}"));
+        report.add(shown(shape, value, path), path, format_args!("{constraint}"));
     }
     match *shape {
         Shape::Structure(fields) => check_structure(fields, value, path, report),
         Shape::List { element: Shape::Structure(fields), .. } => check_structures(fields, value, path, report),
-        Shape::List { element, .. } => check_scalars(element, value, shown(shape, value), path, report),
+        Shape::List { element, .. } => check_scalars(element, value, shown(shape, value, path), path, report),
         Shape::StringMap => check_string_map(value, path, report),
         _ => Ok(()),
     }
@@ -119,9 +124,14 @@ fn broken(shape: &Shape, value: &Value<'_>) -> Result<Vec<Constraint>, Rejection
     Ok(constraints)
 }
 
+/// Members whose values no message contains, because it is also written to the audit trail, although
+/// the model does not mark them as sensitive.
+const UNSHOWN: [&str; 2] = ["GrantToken", "GrantTokens"];
+
 /// Returns the form in which a message may contain the value.
-fn shown<'v>(shape: &Shape, value: &'v Value<'v>) -> Shown<'v> {
+fn shown<'v>(shape: &Shape, value: &'v Value<'v>, path: Path<'_>) -> Shown<'v> {
     match shape {
+        _ if matches!(path, Path::Member(None, name) if UNSHOWN.contains(&name)) => Shown::Hidden,
         Shape::Text { sensitive: false, .. } | Shape::Enum(_) | Shape::Integer { .. } => Shown::Value(value),
         Shape::List { element: Shape::Text { sensitive: false, .. } | Shape::Enum(_), .. } => Shown::Value(value),
         _ => Shown::Hidden,

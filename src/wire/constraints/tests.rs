@@ -161,8 +161,8 @@ fn violations_have_the_texts_of_aws() {
         (
             "DescribeKey",
             json!({"KeyId": KEY, "GrantTokens": ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k"]}),
-            "1 validation error detected: Value '[a, b, c, d, e, f, g, h, i, j, k]' at 'grantTokens' failed to \
-             satisfy constraint: Member must have length less than or equal to 10",
+            "1 validation error detected: Value at 'grantTokens' failed to satisfy constraint: Member must have length \
+             less than or equal to 10",
         ),
     ] {
         assert_eq!(invalid(operation, &body), text);
@@ -346,6 +346,8 @@ fn no_text_contains_a_blob_or_a_sensitive_value() {
             json!({"CustomKeyStoreName": "a", "XksProxyAuthenticationCredential": {
             "AccessKeyId": secret, "RawSecretAccessKey": format!("{secret} ")}}),
         ),
+        ("DescribeKey", json!({"KeyId": KEY, "GrantTokens": [secret, ""]})),
+        ("RetireGrant", json!({"GrantToken": "hunter2!".repeat(1_025)})),
         ("Encrypt", json!({"KeyId": KEY, "Plaintext": blob})),
         ("Decrypt", json!({"CiphertextBlob": blob})),
         ("GenerateMac", json!({"KeyId": KEY, "MacAlgorithm": "HMAC_SHA_256", "Message": blob})),

@@ -10,9 +10,10 @@ use crate::wire::failure::{Outcome, Unrecorded};
 use crate::wire::members::{Members, invalid, missing, unsupported};
 
 pub(in crate::wire) fn create_grant(kms: &Kms, request: Members<'_>) -> Outcome<Option<Answer>> {
-    // A service as the grantee requires the constraint SourceArn, which the library lacks.
+    // A service as the grantee requires the constraint SourceArn, which the library lacks. So
+    // `GranteePrincipal` must not name one either.
     request.refuse_members(&["GranteeServicePrincipal", "RetiringServicePrincipal"])?;
-    let terms = terms(kms, request)?;
+    let terms = terms(request)?;
     let tokens = request.grant_tokens()?;
     let mut call = CreateGrantRequest::new(request.required_text("KeyId")?, terms)
         .grant_tokens(&tokens)
@@ -26,12 +27,12 @@ pub(in crate::wire) fn create_grant(kms: &Kms, request: Members<'_>) -> Outcome<
     Ok(Some(answer))
 }
 
-fn terms(kms: &Kms, request: Members<'_>) -> Outcome<GrantTerms> {
-    let grantee = request.principal(kms, "GranteePrincipal")?.ok_or_else(|| missing("GranteePrincipal"))?;
+fn terms(request: Members<'_>) -> Outcome<GrantTerms> {
+    let grantee = request.identity("GranteePrincipal")?.ok_or_else(|| missing("GranteePrincipal"))?;
     let parse = |name: &str| Operation::parse(name).map_err(|_| unsupported(format!("{name} is not supported.")));
     let operations = request.texts("Operations")?.into_iter().map(parse).collect::<Outcome<Vec<_>>>()?;
     let mut terms = GrantTerms::new(grantee, operations).or_refuse()?;
-    if let Some(retiring) = request.principal(kms, "RetiringPrincipal")? {
+    if let Some(retiring) = request.identity("RetiringPrincipal")? {
         terms = terms.with_retiring_principal(retiring);
     }
     let Some(members) = request.structure("Constraints")? else { return Ok(terms) };
@@ -94,7 +95,10 @@ fn entry(grant: GrantListEntry) -> Item {
         .with("CreationDate", grant.creation_date)
         .with("GranteePrincipal", text(terms.grantee()))
         .with_some("RetiringPrincipal", terms.retiring_principal().map(text))
-        .with("IssuingAccount", text(Principal::root(grant.issuing_account)))
+        .with(
+            "IssuingAccount",
+            text(Principal::root(grant.issuing_account).with_partition_of(grant.key_arn.locality())),
+        )
         .with("Operations", texts(&operations))
         .with_some("Constraints", (!constraints.is_empty()).then_some(named));
     Item::Structure(members)

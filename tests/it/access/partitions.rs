@@ -86,6 +86,11 @@ fn a_policy_names_principals_of_its_own_partition_or_of_the_default_one() -> Res
 
     let stranger = Principal::parse("arn:aws-cn:iam::000000000000:user/alice")?;
     assert_eq!(kind(kms.as_principal(stranger.clone())), ErrorKind::Validation);
+    let page = PageRequest::default;
+    assert_eq!(kind(kms.list_retirable_grants(&stranger, page())), ErrorKind::InvalidArn);
+    assert_eq!(kind(kms.list_grants(key, GrantFilter::default().grantee(&stranger), page())), ErrorKind::InvalidArn);
+    let attached = kms.put_identity_policy(&stranger, "encrypt", &identity_policy("Allow", "kms:Encrypt"));
+    assert_eq!(kind(attached), ErrorKind::Validation);
     for terms in [
         GrantTerms::new(stranger.clone(), [Operation::Encrypt])?,
         GrantTerms::new(user("bob")?, [Operation::Encrypt])?.with_retiring_principal(stranger),
@@ -95,18 +100,37 @@ fn a_policy_names_principals_of_its_own_partition_or_of_the_default_one() -> Res
     Ok(())
 }
 
+/// Policies of earlier releases contain ARNs in the partition `aws`, whatever the locality was.
 #[test]
-fn conditions_see_the_partition() -> Result<()> {
+fn conditions_accept_the_partition_of_the_kms_and_the_default_one() -> Result<()> {
     let kms = Kms::builder().locality(government()?).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
-    for (partition, allowed) in [("aws-us-gov", true), ("aws", false)] {
+    let alice = kms.as_principal(user("alice")?)?;
+    for (partition, is_named) in [("aws-us-gov", true), ("aws", true), ("aws-cn", false)] {
+        for (operator, allowed) in [("ArnEquals", is_named), ("ArnNotEquals", !is_named)] {
+            let text = format!(
+                r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*",
+                    "Condition": {{"{operator}": {{"aws:PrincipalArn": "arn:{partition}:iam::000000000000:user/alice"}}}}}}}}"#
+            );
+            kms.put_identity_policy(&user("alice")?, "encrypt", &text)?;
+            assert_eq!(alice.encrypt(EncryptRequest::new(key, b"x")).is_ok(), allowed, "{operator} {partition}");
+        }
         let text = format!(
-            r#"{{"Version": "2012-10-17", "Statement": {{"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*",
-                "Condition": {{"ArnEquals": {{"aws:PrincipalArn": "arn:{partition}:iam::000000000000:user/alice"}}}}}}}}"#
+            r#"{{"Version": "2012-10-17", "Statement": [
+                {{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}},
+                {{"Effect": "Deny", "Action": "kms:CreateGrant", "Resource": "*", "Condition": {{"ArnEquals": {{
+                  "kms:GranteePrincipal": "arn:{partition}:iam::000000000000:user/mallory"}}}}}},
+                {{"Effect": "Deny", "Action": "kms:CreateGrant", "Resource": "*", "Condition": {{"ArnEquals": {{
+                  "kms:RetiringPrincipal": "arn:{partition}:iam::000000000000:user/mallory"}}}}}}]}}"#
         );
         kms.put_identity_policy(&user("alice")?, "encrypt", &text)?;
-        let result = kms.as_principal(user("alice")?)?.encrypt(EncryptRequest::new(key, b"x"));
-        assert_eq!(result.is_ok(), allowed, "{partition}");
+        let grant = |to: &str, retiring: &str| {
+            let terms = GrantTerms::new(user(to)?, [Operation::Encrypt])?.with_retiring_principal(user(retiring)?);
+            alice.create_grant(CreateGrantRequest::new(key, terms))
+        };
+        assert_eq!(grant("mallory", "bob").is_err(), is_named, "{partition}");
+        assert_eq!(grant("bob", "mallory").is_err(), is_named, "{partition}");
+        grant("bob", "bob")?;
     }
     Ok(())
 }

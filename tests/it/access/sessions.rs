@@ -60,7 +60,7 @@ fn a_key_policy_for_a_role_applies_to_its_sessions_and_one_for_a_session_to_it_a
     let callers = || Ok::<_, strongroom::Error>([session("worker", "a")?, session("worker", "b")?, role("worker")?]);
     for (named, expected) in [
         ("arn:aws:iam::000000000000:role/worker", [true, true, true]),
-        ("arn:aws:iam::000000000000:role/path/worker", [true, true, false]),
+        ("arn:aws:iam::000000000000:role/path/worker", [false, false, false]),
         ("arn:aws:iam::000000000000:role/worker2", [false, false, false]),
         ("arn:aws:sts::000000000000:assumed-role/worker/a", [true, false, false]),
         ("arn:aws:iam::000000000000:user/worker", [false, false, false]),
@@ -88,6 +88,55 @@ fn a_denial_to_a_role_reaches_its_sessions() -> Result<()> {
     let to_session = statement("Deny", "arn:aws:sts::000000000000:assumed-role/worker/b", "{}");
     assert_eq!(encrypts(&kms, key, &to_session, callers()?)?, [true, false]);
     Ok(())
+}
+
+#[test]
+fn a_session_without_a_path_gets_no_right_of_a_role_with_one_and_escapes_no_denial_to_it() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let callers = || Ok::<_, strongroom::Error>([session("path/worker", "a")?, session("worker", "a")?]);
+    let to_role = statement("Allow", "arn:aws:iam::000000000000:role/path/worker", "{}");
+    assert_eq!(encrypts(&kms, key, &to_role, callers()?)?, [true, false]);
+    let terms = GrantTerms::new(role("path/worker")?, [Operation::Encrypt, Operation::RetireGrant])?;
+    let grant = kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_id;
+    let nothing = statement("Allow", "arn:aws:iam::000000000000:role/other", "{}");
+    assert_eq!(encrypts(&kms, key, &nothing, callers()?)?, [true, false]);
+    let without_path = kms.as_principal(session("worker", "a")?)?;
+    assert_eq!(kind(without_path.retire_grant(key, grant, DryRun::No)), ErrorKind::AccessDenied);
+
+    // The session without a path could belong to either role, so a denial to either reaches it.
+    for (name, expected) in [("path/worker", [false, false]), ("other/worker", [true, false]), ("other", [true, true])]
+    {
+        let everybody = statement("Allow", "*", "{}");
+        let denied = statement("Deny", &role(name)?.to_string(), "{}");
+        kms.put_key_policy(PutKeyPolicyRequest::new(key, &key_policy(&[&everybody, &denied])))?;
+        let results = callers()?.map(|caller| kms.as_principal(caller).and_then(|kms| encrypt(&kms, key)).is_ok());
+        assert_eq!(results, expected, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
+fn sessions_of_different_roles_differ_and_are_named_by_one_arn() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let (of_path, other) = (session("path/worker", "a")?, session("other/worker", "a")?);
+    assert_ne!(of_path, other);
+    assert_eq!(std::collections::HashSet::from([of_path.clone(), other.clone(), session("worker", "a")?]).len(), 3);
+    // A grant names a session by its ARN, which has no path.
+    let terms = || {
+        Ok::<_, strongroom::Error>(
+            GrantTerms::new(session("path/worker", "a")?, [Operation::Encrypt])?
+                .with_retiring_principal(session("path/worker", "a")?),
+        )
+    };
+    assert_eq!(terms()?.grantee(), &session("worker", "a")?);
+    let grant = |name| kms.create_grant(CreateGrantRequest::new(key, terms()?).name(name)).map(|made| made.grant_id);
+    let id = grant("one")?;
+    assert_eq!(grant("one")?, id, "the same grant");
+    encrypt(&kms.as_principal(of_path.clone())?, key)?;
+    let found = kms.list_grants(key, GrantFilter::default().grantee(&of_path), PageRequest::default())?;
+    assert_eq!(found.entries.len(), 1);
+    assert_eq!(kms.list_retirable_grants(&of_path, PageRequest::default())?.entries.len(), 1);
+    kms.as_principal(of_path)?.retire_grant(key, id, DryRun::No)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use strongroom::identity::AccountId;
 use strongroom::key::{DeletionWindow, KeyManager, Operation};
 use strongroom::request::{EncryptRequest, GenerateDataKeyRequest, ReEncryptRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, MemoryStore};
+use strongroom::store::KeyStore;
 use strongroom::{Clock, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::any_store::{self, Place};

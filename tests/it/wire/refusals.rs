@@ -1,8 +1,8 @@
 //! Requests that are refused: by their form, by the library, and by the KMS.
 
 use serde_json::{Value, json};
-use strongroom::audit::{Action, Outcome};
-use strongroom::identity::{AccountId, Principal};
+use strongroom::audit::{Action, Outcome, to_json};
+use strongroom::identity::{AccountId, Locality, Principal};
 use strongroom::key::Operation;
 use strongroom::wire;
 use strongroom::{ErrorKind, Kms};
@@ -281,6 +281,32 @@ fn a_password_is_in_no_text() {
 }
 
 #[test]
+fn the_event_of_a_refused_request_has_the_members_of_its_operation_and_can_be_stored() {
+    let endpoint = Endpoint::new();
+    let long = "\u{7f}".repeat(32_768);
+    let members =
+        ["KeyId", "SourceKeyId", "DestinationKeyId", "TargetKeyId", "AliasName", "GrantId", "CustomKeyStoreId"];
+    let body = Value::Object(members.iter().map(|name| ((*name).to_owned(), json!(long))).collect());
+    assert_eq!(code(&endpoint, "RevokeGrant", body), "ValidationException");
+    let event = endpoint.trail.events().pop().expect("an event");
+    let names: Vec<_> = event.parameters.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["keyId", "grantId"]);
+    assert!(to_json(&event, endpoint.kms.locality()).expect("JSON").len() < 20_000);
+}
+
+#[test]
+fn a_service_is_no_grantee() {
+    let endpoint = Endpoint::new();
+    let key = endpoint.key(json!({}));
+    for member in ["GranteePrincipal", "RetiringPrincipal"] {
+        let mut request =
+            json!({"KeyId": key, "Operations": ["Encrypt"], "GranteePrincipal": "arn:aws:iam::000000000000:root"});
+        request[member] = json!("s3.amazonaws.com");
+        assert_eq!(code(&endpoint, "CreateGrant", request), "InvalidArnException");
+    }
+}
+
+#[test]
 fn the_principal_of_the_handle_decides_and_is_in_the_event() -> strongroom::Result<()> {
     let endpoint = Endpoint::new();
     let key = endpoint.key(json!({}));
@@ -315,5 +341,37 @@ fn without_an_audit_trail_every_call_fails_without_details() -> strongroom::Resu
     for (operation, body) in [("ListKeys", "{}"), ("DescribeKey", "{}")] {
         assert_eq!(wire::call(&kms, operation, body.as_bytes()).status(), 500);
     }
+    Ok(())
+}
+
+/// Policies do not compare values of a context that no operation accepts, and the answer does not
+/// reveal whether the key exists.
+#[test]
+fn a_context_that_is_too_long_is_refused_before_authorization() -> strongroom::Result<()> {
+    let endpoint = Endpoint::new();
+    let key = endpoint.key(json!({}));
+    let guest = endpoint.kms.as_principal(Principal::federated_user(AccountId::default(), "guest")?)?;
+    for key in [&key, "9dbbd6a2-1b9d-4e0c-8a0f-1d2d4b8a7c11"] {
+        for (length, expected) in [(70_000, "ValidationException"), (100, "AccessDeniedException")] {
+            let context = json!({"name": "x".repeat(length)});
+            let body = json!({"KeyId": key, "Plaintext": "AA==", "EncryptionContext": context}).to_string();
+            let code = wire::call(&guest, "Encrypt", body.as_bytes()).error_code();
+            let missing = length == 100 && code == Some("NotFoundException");
+            assert!(code == Some(expected) || missing, "{code:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_name_principals_in_the_partition_of_the_kms() -> strongroom::Result<()> {
+    let kms = Kms::builder().locality(Locality::new("aws-us-gov", "us-gov-west-1")?).build()?;
+    let key = kms.create_key(Default::default())?.key_id().to_string();
+    let body =
+        json!({"KeyId": key, "Operations": ["Encrypt"], "GranteePrincipal": "arn:aws:iam::000000000000:user/bob"});
+    assert_eq!(wire::call(&kms, "CreateGrant", body.to_string().as_bytes()).status(), 200);
+    let listed = wire::call(&kms, "ListGrants", json!({"KeyId": key}).to_string().as_bytes());
+    let text = String::from_utf8(listed.body().to_vec()).expect("UTF-8");
+    assert!(text.contains("arn:aws-us-gov:iam::000000000000:root") && !text.contains("arn:aws:"), "{text}");
     Ok(())
 }
