@@ -160,6 +160,9 @@ pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(two.get(&a)?.map(|record| record.revision), Some(first));
+    let second = put(&*one, &a, Some(first), b"2")?;
+    assert_eq!(two.latest_revision()?, second, "the latest revision is that of the last commit anywhere");
+    assert!(two.revision()? >= second, "a revision that was observed is not forgotten");
     count_up(&[Arc::clone(&one), Arc::clone(&two)])?;
     let last = one.revision()?;
     one.close()?;

@@ -330,6 +330,28 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// - [`ErrorKind::Store`] if the revision cannot be read. The operation is then rejected.
     fn revision(&self) -> Result<Revision>;
 
+    /// Returns the revision that was the last one at some moment during this call. From then on,
+    /// [`revision`](Self::revision) returns this revision or a later one. An operation that finds
+    /// nothing to change calls this, because another process may have changed it.
+    ///
+    /// The default calls [`revision`](Self::revision), which suits a store that reads it every time.
+    /// A store that wraps another must forward the call.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Store`] if the revision cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::store::{KeyStore, MemoryStore};
+    ///
+    /// let store = MemoryStore::new(&Default::default())?;
+    /// assert_eq!(store.latest_revision()?, store.revision()?);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    fn latest_revision(&self) -> Result<Revision> {
+        self.revision()
+    }
+
     /// Reads several records from one consistent state. The result contains an entry for each ID,
     /// in the same order.
     ///
@@ -462,6 +484,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn revision(&self) -> Result<Revision> {
         (**self).revision()
+    }
+
+    fn latest_revision(&self) -> Result<Revision> {
+        (**self).latest_revision()
     }
 
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {

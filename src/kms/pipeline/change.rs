@@ -191,7 +191,8 @@ impl Committed<'_> {
 }
 
 /// Commits the edits that `edit` derives from the latest state, and retries after each conflict.
-/// Without edits, and in a dry run, nothing is announced or committed.
+/// Without edits, and in a dry run, nothing is announced or committed. There are no edits only if the
+/// latest state requires none.
 ///
 /// # Errors
 /// - The errors of `edit`, of the audit log and of the commit.
@@ -202,7 +203,12 @@ pub(in crate::kms) fn commit_change<T>(
     mut edit: impl FnMut(&mut CallContext) -> Result<(Vec<Edit>, T)>,
 ) -> Result<T> {
     commit_with_counted_retry(core.registry.metrics(), kept_changing, || {
-        let (edits, value) = edit(call_context)?;
+        let (mut edits, mut value) = edit(call_context)?;
+        if edits.is_empty() && !call_context.event.dry_run {
+            // Another process may have changed it within the bound on stale state.
+            core.registry.sealed().refresh()?;
+            (edits, value) = edit(call_context)?;
+        }
         if edits.is_empty() || call_context.event.dry_run {
             return Ok(Some(value));
         }

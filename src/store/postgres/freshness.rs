@@ -113,8 +113,17 @@ impl Freshness {
         // The revision is stored before the time, so it is at least as recent.
         match nanoseconds(uptime()) <= self.fresh_until.load(Ordering::Acquire) {
             true => Ok(self.latest()),
-            false => self.wait(),
+            false => self.wait(self.settings.max_staleness, self.settings.stale_if_error),
         }
+    }
+
+    /// Returns a revision that was current at some moment during the call.
+    ///
+    /// # Errors
+    /// - The errors of [`revision`](Self::revision), as with a bound of zero.
+    pub(super) fn latest_revision(&self) -> Result<Revision, StoreError> {
+        self.in_use.store(true, Ordering::Relaxed);
+        self.wait(Duration::ZERO, Duration::ZERO)
     }
 
     /// Records a commit of this process, so that it is visible immediately.
@@ -137,16 +146,17 @@ impl Freshness {
         self.changed.notify_all();
     }
 
-    /// Waits for the attempt in progress, or a new one.
-    fn wait(&self) -> Result<Revision, StoreError> {
+    /// Waits for the attempt in progress, or a new one. The result is not older than `limit`, and
+    /// during an outage not older than `tolerated` in addition.
+    fn wait(&self, limit: Duration, tolerated: Duration) -> Result<Revision, StoreError> {
         let started = uptime();
         // Longer than any attempt, in case the thread of the store does not run.
-        let limit = self.settings.timeout.saturating_mul(2).saturating_add(self.wait_for_fence());
+        let deadline = self.settings.timeout.saturating_mul(2).saturating_add(self.wait_for_fence());
         let mut state = self.state();
         loop {
             let now = uptime();
-            let is_late = now.saturating_sub(started) >= limit;
-            if let Some(known) = self.verdict(&state, started, now, is_late) {
+            let is_late = now.saturating_sub(started) >= deadline;
+            if let Some(known) = self.verdict(&state, (limit, tolerated), (started, now), is_late) {
                 return known;
             }
             // The attempt that has just ended may have been sent before this call.
@@ -160,8 +170,8 @@ impl Freshness {
     fn verdict(
         &self,
         state: &State,
-        started: Duration,
-        now: Duration,
+        (limit, tolerated): (Duration, Duration),
+        (started, now): (Duration, Duration),
         is_late: bool,
     ) -> Option<Result<Revision, StoreError>> {
         if state.is_closed {
@@ -170,7 +180,7 @@ impl Freshness {
         if let Some((from, to)) = state.rolled_back {
             return Some(Err(StoreError::RolledBack { from: from.0, to: to.0 }));
         }
-        let (age, limit) = (now.saturating_sub(state.proved), self.settings.max_staleness);
+        let age = now.saturating_sub(state.proved);
         // What was current during the call is fresh, however short the bound is.
         if age <= limit || state.proved >= started {
             return Some(Ok(self.latest()));
@@ -178,7 +188,7 @@ impl Freshness {
         if state.failure.is_none() && !is_late {
             return None;
         }
-        if age <= limit.saturating_add(self.settings.stale_if_error) {
+        if age <= limit.saturating_add(tolerated) {
             return Some(Ok(self.latest()));
         }
         Some(Err(match &state.failure {

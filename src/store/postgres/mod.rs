@@ -249,6 +249,11 @@ impl KeyStore for PostgresStore {
         Ok(self.freshness.revision()?)
     }
 
+    fn latest_revision(&self) -> Result<Revision> {
+        self.check_usable()?;
+        Ok(self.freshness.latest_revision()?)
+    }
+
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
         let names = Arc::new(ids.iter().collect::<Names>());
         self.revision()?;

@@ -33,11 +33,21 @@ impl Freshness {
         }
         // The lock guards no data, so a poisoned lock can be used.
         let _asking = self.asking.lock();
-        // Take both before reading, so that the result is at least as recent as this moment.
-        let (now, before) = (self.start.elapsed(), self.revision.load(Ordering::Acquire));
-        if let Some(known) = self.known(now) {
+        if let Some(known) = self.known(self.start.elapsed()) {
             return Ok(known);
         }
+        self.read(ask)
+    }
+
+    /// Reads the revision with `ask`, however recent the known one is.
+    pub(super) fn latest_revision(&self, ask: impl FnOnce() -> Result<Revision>) -> Result<Revision> {
+        let _asking = self.asking.lock();
+        self.read(ask)
+    }
+
+    fn read(&self, ask: impl FnOnce() -> Result<Revision>) -> Result<Revision> {
+        // Take both before reading, so that the result is at least as recent as this moment.
+        let (now, before) = (self.start.elapsed(), self.revision.load(Ordering::Acquire));
         let answer = ask()?;
         if answer.0 < before {
             return Err(StoreError::RolledBack { from: before, to: answer.0 }.into());

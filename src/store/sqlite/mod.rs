@@ -277,6 +277,11 @@ impl KeyStore for SqliteStore {
         self.freshness.revision(|| self.ask_revision())
     }
 
+    fn latest_revision(&self) -> Result<Revision> {
+        self.check_usable()?;
+        self.freshness.latest_revision(|| self.ask_revision())
+    }
+
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
         self.read(|connection| {
             // A transaction sees one state of the file from its first statement to its last.

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strongroom::crypto::CryptoBackend;
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
+use strongroom::store::{SqliteOptions, SqliteStore};
 use strongroom::{ErrorKind, Kms};
 use tempfile::TempDir;
 
@@ -56,5 +58,29 @@ fn a_change_by_one_kms_is_seen_by_another_over_the_same_file() -> TestResult {
     one.disable_key(key.key_id())?;
     std::thread::sleep(Duration::from_millis(10)); // the default bound of `SqliteOptions::staleness`
     assert_eq!(encrypt().expect_err("disabled").kind(), ErrorKind::Disabled);
+    Ok(())
+}
+
+/// What a handle knows of a key may be a minute old, and another one has just changed it back.
+#[test]
+fn a_change_that_seems_to_be_in_effect_already_takes_effect() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let open = || {
+        let options = SqliteOptions::default().staleness(Duration::from_secs(60));
+        let store = SqliteStore::open_with(path_in(&folder), &CryptoBackend::default(), options)?;
+        Kms::builder().store(store, root()).build()
+    };
+    let (one, two) = (open()?, open()?);
+    let [key, other] = [one.create_key(Default::default())?.key_id(), one.create_key(Default::default())?.key_id()];
+    one.create_alias("alias/current", key)?;
+    one.disable_key(key)?;
+    for _ in 0..2 {
+        two.enable_key(key)?;
+        two.update_alias("alias/current", other)?;
+        one.disable_key(key)?;
+        one.update_alias("alias/current", key)?;
+        let found = open()?.describe_key("alias/current")?;
+        assert_eq!((found.key_id(), found.is_enabled()), (key, false), "an acknowledged change has no effect");
+    }
     Ok(())
 }

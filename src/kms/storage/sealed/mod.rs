@@ -150,6 +150,11 @@ impl Sealed {
         self.store.revision()
     }
 
+    /// Makes every later read reflect all commits that have ended before this call.
+    pub(in crate::kms) fn refresh(&self) -> Result<()> {
+        self.store.latest_revision().map(drop)
+    }
+
     /// Returns the root key as last read.
     pub(in crate::kms) fn root(&self) -> Arc<Root> {
         self.root.load_full()

@@ -26,7 +26,12 @@ fn failure(is_unproved: bool) -> Failure {
 
 fn at(freshness: &Freshness, millis: u64) -> Option<Told> {
     let now = Duration::from_millis(millis);
-    freshness.verdict(&freshness.state(), now, now, false)
+    verdict(freshness, (now, now), false)
+}
+
+fn verdict(freshness: &Freshness, times: (Duration, Duration), is_late: bool) -> Option<Told> {
+    let Settings { max_staleness, stale_if_error, .. } = *freshness.settings;
+    freshness.verdict(&freshness.state(), (max_staleness, stale_if_error), times, is_late)
 }
 
 #[test]
@@ -34,7 +39,7 @@ fn a_revision_is_known_within_the_bound_and_awaited_after_it() -> Result<()> {
     let freshness = freshness(Duration::ZERO)?;
     assert!(matches!(at(&freshness, 101_000), Some(Ok(Revision(7)))));
     assert!(at(&freshness, 101_001).is_none(), "an attempt may be in progress");
-    let late = freshness.verdict(&freshness.state(), 101 * SECOND, 110 * SECOND, true);
+    let late = verdict(&freshness, (101 * SECOND, 110 * SECOND), true);
     assert!(matches!(late, Some(Err(StoreError::Fenced { .. }))), "the thread of the store does not run");
     Ok(())
 }
@@ -68,10 +73,23 @@ fn stale_state_is_used_only_if_requested_and_only_for_so_long() -> Result<()> {
 }
 
 #[test]
+fn the_latest_revision_is_awaited_within_the_bound_and_never_stale() -> Result<()> {
+    let freshness = freshness(10 * SECOND)?;
+    let latest = |millis| {
+        let now = Duration::from_millis(millis);
+        freshness.verdict(&freshness.state(), (Duration::ZERO, Duration::ZERO), (now, now), false)
+    };
+    assert!(latest(100_001).is_none(), "the proof is older than the call");
+    freshness.state().failure = Some(failure(false));
+    assert!(matches!(latest(100_001), Some(Err(StoreError::Unreachable(_)))));
+    Ok(())
+}
+
+#[test]
 fn a_proof_that_was_sent_during_the_call_is_enough() -> Result<()> {
     let freshness = freshness(Duration::ZERO)?;
     freshness.state().proved = 200 * SECOND;
-    let told = freshness.verdict(&freshness.state(), 199 * SECOND, 205 * SECOND, false);
+    let told = verdict(&freshness, (199 * SECOND, 205 * SECOND), false);
     assert!(matches!(told, Some(Ok(Revision(7)))));
     Ok(())
 }
