@@ -105,6 +105,32 @@ fn a_bound_of_zero_shows_every_commit_immediately() -> TestResult {
     Ok(())
 }
 
+/// What a process knows of a key may be a minute old, and another process has just changed it back.
+#[test]
+fn a_change_that_seems_to_be_in_effect_already_takes_effect() -> TestResult {
+    let test = "postgres::freshness::a_change_that_seems_to_be_in_effect_already_takes_effect";
+    let Some(server) = postgres::shared(test) else { return Ok(()) };
+    let database = Database::create(server)?;
+    // Stale state during an outage does not apply to changes.
+    let options = PostgresOptions::new(&database.url())?.max_staleness(Duration::from_secs(60));
+    let options = options.stale_if_error(Duration::from_secs(60));
+    PostgresStore::create_schema(&options)?;
+    let [one, two] = [kms(PostgresStore::open(&options)?)?, kms(PostgresStore::open(&options)?)?];
+    let key = one.create_key(Default::default())?.key_id();
+    let is_enabled = || Ok::<_, Error>(kms(PostgresStore::open(&options)?)?.describe_key(key)?.is_enabled());
+    two.disable_key(key)?;
+    one.disable_key(key)?;
+    for _ in 0..3 {
+        two.enable_key(key)?;
+        one.disable_key(key)?;
+        assert!(!is_enabled()?, "an acknowledged change has no effect");
+        two.disable_key(key)?;
+        one.enable_key(key)?;
+        assert!(is_enabled()?, "an acknowledged change has no effect");
+    }
+    Ok(())
+}
+
 /// The standby is promoted, and the old primary is left running. It answers every read.
 #[test]
 fn a_key_that_was_disabled_after_a_promotion_is_not_used_after_the_bound() -> TestResult {

@@ -312,6 +312,12 @@ impl Sealed {
                     self.latest_root()?;
                     met += 1;
                 }
+                Err(conflict @ CommitError::Conflict(_)) => {
+                    // The caller reads again, and must not find the state that led to the conflict.
+                    // If the store is unreachable, that read reports it.
+                    let _ = self.refresh();
+                    return Err(conflict);
+                }
                 done => return done,
             }
         }
