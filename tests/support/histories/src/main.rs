@@ -13,6 +13,7 @@ use stateright::semantics::{ConsistencyTester, LinearizabilityTester, Sequential
 struct Key {
     is_disabled: bool,
     rotations: usize,
+    has_alias: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,15 +21,22 @@ enum Operation {
     Disable,
     Enable,
     Rotate,
+    /// Creates the alias.
+    Claim,
+    /// Deletes the alias.
+    Release,
     /// Reads the latest state.
     Inspect,
+    /// Reads whether the alias exists.
+    Resolve,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Answer {
     Changed,
     Refused,
-    State(Key),
+    State { is_disabled: bool, rotations: usize },
+    Alias { exists: bool },
 }
 
 impl SequentialSpec for Key {
@@ -41,7 +49,14 @@ impl SequentialSpec for Key {
             Operation::Enable => self.is_disabled = false,
             Operation::Rotate if self.is_disabled => return Answer::Refused,
             Operation::Rotate => self.rotations += 1,
-            Operation::Inspect => return Answer::State(self.clone()),
+            Operation::Claim if self.has_alias => return Answer::Refused,
+            Operation::Claim => self.has_alias = true,
+            Operation::Release if !self.has_alias => return Answer::Refused,
+            Operation::Release => self.has_alias = false,
+            Operation::Inspect => {
+                return Answer::State { is_disabled: self.is_disabled, rotations: self.rotations };
+            }
+            Operation::Resolve => return Answer::Alias { exists: self.has_alias },
         }
         Answer::Changed
     }
@@ -58,15 +73,21 @@ fn apply(tester: &mut Tester, line: &str) -> Result<(), String> {
                 "disable" => Operation::Disable,
                 "enable" => Operation::Enable,
                 "rotate" => Operation::Rotate,
+                "claim" => Operation::Claim,
+                "release" => Operation::Release,
                 "inspect" => Operation::Inspect,
+                "resolve" => Operation::Resolve,
                 _ => return Err(format!("unknown operation: {line}")),
             };
             tester.on_invoke(number(client)?, operation).map(drop)
         }
         ["done", client, "changed"] => tester.on_return(number(client)?, Answer::Changed).map(drop),
         ["done", client, "state", state, rotations] => {
-            let key = Key { is_disabled: state == "disabled", rotations: number(rotations)? };
-            tester.on_return(number(client)?, Answer::State(key)).map(drop)
+            let answer = Answer::State { is_disabled: state == "disabled", rotations: number(rotations)? };
+            tester.on_return(number(client)?, answer).map(drop)
+        }
+        ["done", client, "alias", alias] => {
+            tester.on_return(number(client)?, Answer::Alias { exists: alias == "claimed" }).map(drop)
         }
         _ => Err(format!("unknown line: {line}")),
     }
