@@ -103,7 +103,8 @@ fn settings_of_the_role_do_not_affect_a_store() -> TestResult {
             thread::sleep(Duration::from_millis(1_300));
             assert_eq!(world.connections()?, connections, "idle connections stay open");
         }
-        world.while_locked(check)?.map_err(|error| format!("{settings:?}, with a wait: {error:?}"))?;
+        let waited = world.while_locked(|| store.get(&counter()).and_then(|_| check()))?;
+        waited.map_err(|error| format!("{settings:?}, with a wait: {error:?}"))?;
         // Two processes that change the same record one after the other, and concurrently.
         let other = PostgresStore::open(&world.options)?;
         thread::scope(|scope| {
