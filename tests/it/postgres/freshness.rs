@@ -105,7 +105,7 @@ fn a_bound_of_zero_shows_every_commit_immediately() -> TestResult {
     Ok(())
 }
 
-/// What a process knows of a key may be a minute old, and another process has just changed it back.
+/// The cached state of a key may be a minute old, and another process has just changed it back.
 #[test]
 fn a_change_that_seems_to_be_in_effect_already_takes_effect() -> TestResult {
     let test = "postgres::freshness::a_change_that_seems_to_be_in_effect_already_takes_effect";

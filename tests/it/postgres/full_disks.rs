@@ -78,7 +78,7 @@ fn a_full_disk_of_the_tables_is_reported_and_loses_nothing() -> TestResult {
             assert!(matches!(reason(&error), StoreError::Full(_)), "{error:?}");
             assert!(error.to_string().contains("nothing was changed: free some space"), "{error}");
         }
-        // What is stored remains usable, also in a new process.
+        // Existing keys remain usable, also in a new process.
         check(&one, &keys, 0)?;
         check(&kms(&options)?, &keys, 0)?;
         fs::remove_file(&filler)?;

@@ -126,7 +126,7 @@ impl Event {
     }
 }
 
-/// A child process, which calls operations of a key when it is told to.
+/// A child process, which calls operations of a key on request.
 struct Process {
     child: Child,
     lines: Receiver<String>,

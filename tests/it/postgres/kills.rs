@@ -31,7 +31,7 @@ const KILLS: usize = 6;
 
 const PROCESSES: usize = 4;
 
-/// The time for every process to make a change after a restart.
+/// The time in which every process changes something after a restart.
 const PATIENCE: Duration = Duration::from_secs(60);
 const THREADS_PER_PROCESS: usize = 2;
 
@@ -65,7 +65,7 @@ fn what_was_acknowledged_survives_kills_of_the_server() -> TestResult {
     check(&open(&schema, CryptoBackend::default())?, &lines, kills)
 }
 
-/// A child process, and what it says.
+/// A child process and its output.
 struct Worker {
     child: Child,
     /// The number of changes that were acknowledged.

@@ -101,8 +101,7 @@ impl World {
         }
     }
 
-    /// Returns what the store contains, as far as a step can change it. All transactions must have
-    /// ended.
+    /// Returns the state of the store. All transactions must have ended.
     fn state(&self, step: Step, Subject { key, alias }: &Subject) -> Result<State> {
         let target = match self.witness.describe_key(alias) {
             Ok(described) => Some(described.key_id()),
@@ -138,7 +137,7 @@ fn create(kms: &Kms) -> Result<KeyId> {
     Ok(kms.create_key(Default::default())?.key_id())
 }
 
-/// What the store contains.
+/// The state of the store, as far as steps change it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct State {
     keys: usize,
@@ -241,7 +240,7 @@ enum Trail {
     Memory(Arc<MemoryTrail>, AtomicUsize),
 }
 
-/// What a trail states about a change.
+/// The records of a trail about a change.
 #[derive(Debug, Default)]
 struct Recorded {
     event: String,
@@ -276,7 +275,7 @@ impl Trail {
         }
     }
 
-    /// Returns what was written about each change since the last call.
+    /// Returns the records about each change since the last call.
     fn take_changes(&self) -> TestResult<BTreeMap<String, Recorded>> {
         match self {
             Self::Files(folder, read) => changes_in_files(folder.path(), &mut read.lock().expect("no thread panicked")),
@@ -314,7 +313,7 @@ impl Trail {
     }
 }
 
-/// Returns what was appended about each change to the files of a trail.
+/// Returns the records about each change that were appended to the files of a trail.
 fn changes_in_files(folder: &Path, read: &mut BTreeMap<PathBuf, u64>) -> TestResult<BTreeMap<String, Recorded>> {
     let mut changes = BTreeMap::new();
     for file in fs::read_dir(folder)? {

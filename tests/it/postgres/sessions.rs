@@ -208,8 +208,8 @@ fn probes_soon(table: &str, from: u16, to: u16) -> bool {
 }
 
 /// The server releases the lock of a client whose network has failed within a batch of messages. The
-/// child has a network of its own, which it can disconnect. Part of the long run, because it takes
-/// half a minute.
+/// child has a separate network, which it can disconnect. Part of the long run, because it takes half
+/// a minute.
 #[test]
 fn a_client_without_a_network_loses_the_lock() -> TestResult {
     const TEST: &str = "postgres::sessions::a_client_without_a_network_loses_the_lock";

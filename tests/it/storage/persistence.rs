@@ -61,7 +61,7 @@ fn a_change_by_one_kms_is_seen_by_another_over_the_same_file() -> TestResult {
     Ok(())
 }
 
-/// What a handle knows of a key may be a minute old, and another one has just changed it back.
+/// The cached state of a key may be a minute old, and another handle has just changed it back.
 #[test]
 fn a_change_that_seems_to_be_in_effect_already_takes_effect() -> TestResult {
     let folder = tempfile::tempdir()?;
