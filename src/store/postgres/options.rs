@@ -140,7 +140,7 @@ impl PostgresOptions {
 
     /// Sets the connector that establishes TLS, for example `MakeTlsConnector` of the crate
     /// `postgres-native-tls` or `MakeRustlsConnect` of `tokio-postgres-rustls`. It verifies the
-    /// certificate of the server.
+    /// certificate of the server. The manual shows [one](crate::manual::sharing#setting-it-up).
     ///
     /// # Examples
     /// ```
