@@ -141,6 +141,7 @@ impl Kms {
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the grantee is in another partition.
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
@@ -205,6 +206,7 @@ impl Kms {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the principal belongs to another account, or the
     ///   page limit is out of range.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the principal is in another partition.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
     /// - The [errors of every operation](Kms#errors-of-every-operation).

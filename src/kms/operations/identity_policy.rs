@@ -12,14 +12,14 @@ use crate::kms::storage::edit::Edit;
 use crate::policy::PolicyDocument;
 
 impl Kms {
-    /// Attaches a policy to a user or role, replacing any existing policy of that name. The
-    /// authority can do this for all accounts, the root of an account for its own. A principal can
-    /// have up to 10 policies.
+    /// Attaches a policy to a user or role, replacing any existing policy of that name. The policies
+    /// of a role apply to its sessions. The authority can do this for all accounts, the root of an
+    /// account for its own. A principal can have up to 10 policies.
     ///
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the caller is neither.
-    /// - [`Validation`](ErrorKind::Validation) if the principal is neither a user nor a role, or
-    ///   the name is not 1 to 128 letters, digits, and `_+=,.@-`.
+    /// - [`Validation`](ErrorKind::Validation) if the principal is neither a user nor a role, or is
+    ///   in another partition, or the name is not 1 to 128 letters, digits, and `_+=,.@-`.
     /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is
     ///   malformed.
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the principal already has 10 policies.
@@ -159,11 +159,11 @@ impl Kms {
                 let text = format!("{} may not see or change the policies of {principal}", self.principal);
                 return Err(Error::new(ErrorKind::AccessDenied, text));
             }
+            self.check_partition(ErrorKind::Validation, principal)?;
             if !matches!(principal.kind(), PrincipalKind::User | PrincipalKind::Role) {
                 let text = "policies can be attached only to users and roles";
                 return Err(Error::new(ErrorKind::Validation, text));
             }
-            self.check_partition(ErrorKind::Validation, principal)?;
             run(call_context)
         })
     }

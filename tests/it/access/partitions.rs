@@ -86,11 +86,11 @@ fn a_policy_names_principals_of_its_own_partition_or_of_the_default_one() -> Res
 
     let stranger = Principal::parse("arn:aws-cn:iam::000000000000:user/alice")?;
     assert_eq!(kind(kms.as_principal(stranger.clone())), ErrorKind::Validation);
-    let page = PageRequest::default;
-    assert_eq!(kind(kms.list_retirable_grants(&stranger, page())), ErrorKind::InvalidArn);
-    assert_eq!(kind(kms.list_grants(key, GrantFilter::default().grantee(&stranger), page())), ErrorKind::InvalidArn);
     let attached = kms.put_identity_policy(&stranger, "encrypt", &identity_policy("Allow", "kms:Encrypt"));
     assert_eq!(kind(attached), ErrorKind::Validation);
+    assert_eq!(kind(kms.list_retirable_grants(&stranger, PageRequest::default())), ErrorKind::InvalidArn);
+    let filter = GrantFilter::default().grantee(&stranger);
+    assert_eq!(kind(kms.list_grants(key, filter, PageRequest::default())), ErrorKind::InvalidArn);
     for terms in [
         GrantTerms::new(stranger.clone(), [Operation::Encrypt])?,
         GrantTerms::new(user("bob")?, [Operation::Encrypt])?.with_retiring_principal(stranger),
