@@ -23,7 +23,6 @@ const UNAVAILABLE: &str = "The request was rejected because the specified KMS ke
                            You can retry the request.";
 const NOT_CONNECTED: &str = "The custom key store could not be connected to its cluster. DescribeCustomKeyStores \
                              returns the ConnectionErrorCode.";
-const DRY_RUN: &str = "The request would have succeeded, but the DryRun option is set.";
 
 /// Creates the reply for an error that an operation of the KMS recorded.
 pub(super) fn reply_for(operation: Option<Operation>, error: &Error) -> Reply {
@@ -36,7 +35,6 @@ pub(super) fn reply_for(operation: Option<Operation>, error: &Error) -> Reply {
         | (_, ErrorKind::NotAuthorized)
         | (Some(Operation::RotateKeyOnDemand), ErrorKind::UnsupportedOperation)
         | (Some(Operation::DeriveSharedSecret), ErrorKind::Validation) => refused(error.kind(), None),
-        (_, ErrorKind::DryRun) => refused(ErrorKind::DryRun, Some(DRY_RUN.into())),
         // The library names the failure of the provider, which is no business of the client.
         (_, ErrorKind::InvalidState) if is_unavailable(error) => {
             refused(ErrorKind::InvalidState, Some("The custom key store of the KMS key is unavailable.".into()))
@@ -124,7 +122,6 @@ mod tests {
         assert_eq!(text(Operation::RotateKeyOnDemand, ErrorKind::UnsupportedOperation), None);
         assert_eq!(text(Operation::DeriveSharedSecret, ErrorKind::Validation), None);
         assert_eq!(text(Operation::Encrypt, ErrorKind::Validation).as_deref(), Some("a text"));
-        assert_eq!(text(Operation::Encrypt, ErrorKind::DryRun).as_deref(), Some(DRY_RUN));
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub(in crate::wire) fn list_grants(kms: &Kms, request: Members<'_>) -> Outcome<O
         filter = filter.grant_id(GrantId::parse(id).or_refuse()?);
     }
     let page = kms.list_grants(request.required_text("KeyId")?, filter, request.page()?)?;
-    Ok(Some(Answer::page("Grants", page, entry)))
+    Ok(Some(Answer::page("Grants", page, |grant| entry(kms, grant))))
 }
 
 pub(in crate::wire) fn list_retirable_grants(kms: &Kms, request: Members<'_>) -> Outcome<Option<Answer>> {
@@ -75,10 +75,10 @@ pub(in crate::wire) fn list_retirable_grants(kms: &Kms, request: Members<'_>) ->
             (None, None) => return Err(missing("RetiringPrincipal")),
         };
     let page = kms.list_retirable_grants(&retiring, request.page()?)?;
-    Ok(Some(Answer::page("Grants", page, entry)))
+    Ok(Some(Answer::page("Grants", page, |grant| entry(kms, grant))))
 }
 
-fn entry(grant: GrantListEntry) -> Item {
+fn entry(kms: &Kms, grant: GrantListEntry) -> Item {
     let terms = &grant.terms;
     let operations: Vec<Operation> = terms.operations().iter().collect();
     let constraints = terms.constraints();
@@ -95,10 +95,7 @@ fn entry(grant: GrantListEntry) -> Item {
         .with("CreationDate", grant.creation_date)
         .with("GranteePrincipal", text(terms.grantee()))
         .with_some("RetiringPrincipal", terms.retiring_principal().map(text))
-        .with(
-            "IssuingAccount",
-            text(Principal::root(grant.issuing_account).with_partition_of(grant.key_arn.locality())),
-        )
+        .with("IssuingAccount", text(Principal::root(grant.issuing_account).with_partition_of(kms.locality())))
         .with("Operations", texts(&operations))
         .with_some("Constraints", (!constraints.is_empty()).then_some(named));
     Item::Structure(members)

@@ -249,6 +249,54 @@ fn errors_have_the_exceptions_of_aws() {
     }
 }
 
+/// Texts that AWS KMS was recorded to give, word for word.
+#[test]
+fn texts_are_those_of_aws() {
+    let endpoint = Endpoint::new();
+    let key = endpoint.key(json!({}));
+    let external = endpoint.key(json!({"Origin": "EXTERNAL"}));
+    endpoint.must("CreateAlias", json!({"AliasName": "alias/a", "TargetKeyId": key}));
+    let missing = "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+    let elsewhere = missing.replace("local", "eu-central-1");
+    let arn = format!("arn:aws:kms:local:000000000000:key/{key}");
+    for (operation, request, expected) in [
+        ("DescribeKey", json!({"KeyId": missing}), format!("Key '{missing}' does not exist")),
+        ("DescribeKey", json!({"KeyId": elsewhere}), "Invalid arn eu-central-1".into()),
+        ("DescribeKey", json!({"KeyId": "x"}), "Invalid keyId 'x'".into()),
+        (
+            "CreateAlias",
+            json!({"AliasName": "x", "TargetKeyId": key}),
+            "Alias must start with the prefix \"alias/\". Please see \
+             https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html"
+                .into(),
+        ),
+        (
+            "CreateAlias",
+            json!({"AliasName": "alias/a", "TargetKeyId": key}),
+            "An alias with the name arn:aws:kms:local:000000000000:alias/a already exists".into(),
+        ),
+        (
+            "ImportKeyMaterial",
+            json!({"KeyId": external, "ImportToken": "eA==", "EncryptedKeyMaterial": "eA=="}),
+            "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES".into(),
+        ),
+        (
+            "Encrypt",
+            json!({"KeyId": key, "Plaintext": "eA==", "DryRun": true}),
+            "The request would have succeeded, but the DryRun option is set.".into(),
+        ),
+        (
+            "Sign",
+            json!({"KeyId": key, "Message": "eA==", "SigningAlgorithm": "ECDSA_SHA_256"}),
+            format!("{arn} key usage is ENCRYPT_DECRYPT which is not valid for Sign."),
+        ),
+        ("CancelKeyDeletion", json!({"KeyId": key}), format!("{arn} is not pending deletion.")),
+    ] {
+        let (_, text) = endpoint.call(operation, request.clone()).expect_err(operation);
+        assert_eq!(text, expected, "{operation} {request}");
+    }
+}
+
 /// A rejected password is no failure of the server: clients would repeat the request until the user
 /// is locked out.
 #[test]
