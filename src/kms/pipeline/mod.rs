@@ -20,6 +20,7 @@ pub(super) mod resolve;
 pub(super) mod service_key;
 
 use crate::clock::Timestamp;
+use crate::context::EncryptionContext;
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyIdentifier, Operation};
@@ -122,7 +123,7 @@ impl Kms {
             call_context.record_identifier(operation, identifier);
         }
         // Before policies compare its values, and whether or not the key exists.
-        question.context.map(|context| context.checked_length()).transpose()?;
+        question.context.map(EncryptionContext::checked_length).transpose()?;
         let (account, key_id) = place?;
         let Some(key) = key? else { return Err(unknown(self.locality(), self.account(), identifier)) };
         if is_own {
