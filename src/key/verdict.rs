@@ -95,28 +95,6 @@ impl Refusal {
         }
     }
 
-    /// Returns `true` if the state of the key is the reason, so that the operation may be allowed
-    /// later.
-    ///
-    /// # Examples
-    /// ```
-    /// use strongroom::key::{Origin, Refusal};
-    ///
-    /// assert!(Refusal::PendingImport.is_about_state());
-    /// assert!(!Refusal::Origin(Origin::External).is_about_state());
-    /// ```
-    pub const fn is_about_state(self) -> bool {
-        match self {
-            Self::Disabled
-            | Self::PendingDeletion
-            | Self::NotPendingDeletion
-            | Self::PendingImport
-            | Self::Unavailable
-            | Self::Creating => true,
-            Self::Origin(_) | Self::Class(_) | Self::Material(_) => false,
-        }
-    }
-
     /// Returns the error message, in the wording of the service.
     pub fn message(self, key: &KeyArn) -> String {
         match self {
@@ -157,8 +135,9 @@ const fn class_name(class: SpecClass) -> &'static str {
 /// 4. The class of the key does not support the operation.
 ///
 /// The table of AWS KMS has origins before states. The service was observed to report a disabled
-/// asymmetric key as disabled when asked to rotate it, so the state comes before the class, and
-/// also before the key usage ([`Operation::check_key_usage`]).
+/// asymmetric key as disabled when asked to rotate it, so the state comes before the class. It was
+/// observed to report the key usage ([`Operation::check_key_usage`]) of a disabled HMAC key when asked
+/// to sign with it, so the usage comes before all of these.
 ///
 /// Some choices are left open by AWS KMS, or concern keys that it does not have:
 /// - `GetKeyRotationStatus` is allowed for asymmetric and HMAC keys, and reports that they do not

@@ -3,7 +3,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
-use crate::key::{AliasArn, KeyArn, KeyIdentifier, KeyManager, KeyState, Operation, Refusal, Verdict, verdict};
+use crate::key::{AliasArn, KeyArn, KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
 use crate::kms::storage::loaded_key::LoadedKey;
 
 /// Rejects operations that the manager of a key does not allow, whatever a policy says.
@@ -43,15 +43,13 @@ const fn concerns_accounts(operation: Operation) -> bool {
     )
 }
 
-/// Checks the state, usage, origin, and class of a key. As in AWS KMS, a key in an unsuitable state
-/// is reported as such, even if it could never perform the operation.
+/// Checks the usage, origin, state, and class of a key, in this order. So a key in an unsuitable state
+/// is reported as such even if its class could never perform the operation, but not if its usage
+/// could not, as in AWS KMS.
 pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: KeyState) -> Result<()> {
     let record = &key.record;
-    let verdict = verdict(operation, state, record.origin, record.spec.class());
-    if !verdict.refusal().is_some_and(Refusal::is_about_state) {
-        operation.check_key_usage(record.usage, &key.arn)?;
-    }
-    match verdict {
+    operation.check_key_usage(record.usage, &key.arn)?;
+    match verdict(operation, state, record.origin, record.spec.class()) {
         Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
         Verdict::NotApplicable => {
             let text = format!("{operation} does not apply to {} in state {state}", key.arn);

@@ -1,4 +1,4 @@
-//! The only path to a key: resolve, load, authorize, check state and usage, run, audit.
+//! The only path to a key: resolve, load, authorize, check usage and state, run, audit.
 //!
 //! An operation contains only its own step. It accesses a key through [`AuthorizedKey`], which only
 //! [`Kms::authorize`] creates, so no operation can skip a check. It runs inside [`Kms::audited`],

@@ -90,7 +90,7 @@ fn flags_that_callers_pass_on_have_the_effect_of_the_plain_setters() -> Result<(
 }
 
 #[test]
-fn an_unsuitable_state_is_reported_before_an_unsuitable_class_or_usage() -> Result<()> {
+fn an_unsuitable_state_is_reported_before_an_unsuitable_class_and_after_an_unsuitable_usage() -> Result<()> {
     let kms = Kms::in_memory()?;
     let symmetric = kms.create_key(CreateKeyRequest::default())?.key_id();
     let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
@@ -112,12 +112,12 @@ fn an_unsuitable_state_is_reported_before_an_unsuitable_class_or_usage() -> Resu
     ];
     for (number, (key, unsuitable, attempt)) in attempts.into_iter().enumerate() {
         assert_eq!(kind(attempt(key)), unsuitable, "{number}");
+        let is_about_usage = [ErrorKind::InvalidKeyUsage, ErrorKind::IncorrectKey].contains(&unsuitable);
+        let in_state = |other| if is_about_usage { unsuitable } else { other };
         kms.disable_key(key)?;
-        let refused = attempt(key).expect_err("disabled");
-        let text = format!("{} is disabled.", kms.describe_key(key)?.arn());
-        assert_eq!((refused.kind(), refused.to_string()), (ErrorKind::Disabled, text), "{number}");
+        assert_eq!(kind(attempt(key)), in_state(ErrorKind::Disabled), "{number}");
         kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
-        assert_eq!(kind(attempt(key)), ErrorKind::InvalidState, "{number}");
+        assert_eq!(kind(attempt(key)), in_state(ErrorKind::InvalidState), "{number}");
         kms.cancel_key_deletion(key)?;
         kms.enable_key(key)?;
     }
