@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::rejection::{Rejection, SERIALIZATION};
 use crate::error::{Error, ErrorKind};
 
-/// A request without an answer. The two variants keep apart what is in the audit trail and what is
-/// not, so that no refusal is recorded twice or never.
+/// A request without an answer. The variants distinguish failures that the audit trail contains from
+/// those that it lacks, so that each is recorded exactly once.
 pub(super) enum Failure {
     /// An operation of the KMS failed or refused the request, and recorded it.
     Recorded(Error),

@@ -144,6 +144,7 @@ impl Kms {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) unless the ID consists of 1 to 128 visible ASCII
     ///   characters, without spaces.
+    /// - [`Closed`](ErrorKind::Closed) if the `Kms` was closed.
     ///
     /// # Examples
     /// ```
@@ -160,10 +161,12 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn with_request_id(&self, id: &str) -> Result<Self> {
+        let _in_progress = self.core.gate.enter()?;
         if (1..=MAX_REQUEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Ok(self.of_request(id.into()));
         }
         let text = format!("a request id must be 1 to {MAX_REQUEST_ID} visible ASCII characters");
-        Err(Error::new(ErrorKind::Validation, text))
+        let error = Error::new(ErrorKind::Validation, text);
+        self.recorded(self.authority_event("with_request_id"), |_| Err(error))
     }
 }

@@ -56,7 +56,7 @@ pub(in crate::wire) fn describe_key(kms: &Kms, request: Members<'_>) -> Outcome<
     Ok(Some(key_metadata(&found)))
 }
 
-/// Names everything that AWS tells about a key. `PendingDeletionWindowInDays` is only for
+/// Returns everything that AWS reports about a key. `PendingDeletionWindowInDays` is only for
 /// multi-Region primary keys that wait for their replicas, which the library does not have.
 fn key_metadata(key: &KeyMetadata) -> Answer {
     let metadata = Answer::new()

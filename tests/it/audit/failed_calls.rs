@@ -115,6 +115,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("as_principal", |w| w.kms.as_principal(Principal::service(AccountId::SERVICES, "unknown")?).map(drop)),
     ("as_service", |w| w.kms.as_service("no service!").map(drop)),
     ("on_behalf_of", |w| w.kms.on_behalf_of(&w.kms).map(drop)),
+    ("with_request_id", |w| w.kms.with_request_id("two words").map(drop)),
     ("create_key", |w| w.kms.create_key(CreateKeyRequest::default()).map(drop)),
     ("get_or_create_key", |w| w.kms.get_or_create_key("alias/new", CreateKeyRequest::default()).map(drop)),
     ("create_insecure_test_key", |w| {

@@ -30,6 +30,7 @@ fn authority_calls<'a>(service: &'a Kms, recipient: &'a ExportRecipient) -> Vec<
         ("as_principal", Box::new(|kms| kms.as_principal(user("alice")?).map(drop))),
         ("as_service", Box::new(|kms| kms.as_service("s3").map(drop))),
         ("on_behalf_of", Box::new(move |kms| service.on_behalf_of(kms).map(drop))),
+        ("with_request_id", Box::new(|kms| kms.with_request_id("a-1").map(drop))),
         ("put_identity_policy", {
             Box::new(|kms| kms.put_identity_policy(&user("bob")?, "own", &identity_policy("Allow", "kms:*")))
         }),

@@ -8,7 +8,7 @@ use strongroom::key::Operation;
 
 use crate::wire::{CLUSTERS, Endpoint, PASSWORD, START, base64, blob, text};
 
-/// The members of an answer and nothing else.
+/// Checks that an answer has exactly these members.
 #[track_caller]
 fn assert_members(answer: &Value, names: &[&str]) {
     let found: BTreeSet<&str> = answer.as_object().expect("an object").keys().map(String::as_str).collect();
