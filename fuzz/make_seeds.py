@@ -216,3 +216,44 @@ bodies = {
 }
 for name, body in bodies.items():
     (folder / f"{name}.seed").write_bytes(body.encode())
+
+# Calls in the protocol of AWS KMS: the name of the operation, a line break, and the body.
+KEY = {"KeyId": "alias/sym"}
+CALLS = {
+    "CreateKey": {"Description": "a", "Tags": [{"TagKey": "a", "TagValue": ""}], "KeySpec": "HMAC_256",
+                  "KeyUsage": "GENERATE_VERIFY_MAC", "Policy": "{}", "MultiRegion": False, "Origin": "EXTERNAL"},
+    "DescribeKey": {**KEY, "GrantTokens": []},
+    "Encrypt": {**KEY, "Plaintext": "NDcxMQ==", "EncryptionContext": {"a": "b"}, "DryRun": False},
+    "Decrypt": {"CiphertextBlob": "NDcxMQ==", "EncryptionAlgorithm": "SYMMETRIC_DEFAULT", "Recipient": {
+        "AttestationDocument": "eA=="}},
+    "ReEncrypt": {"CiphertextBlob": "NDcxMQ==", "DestinationKeyId": "alias/sym", "SourceEncryptionContext": {}},
+    "GenerateDataKey": {**KEY, "NumberOfBytes": 32},
+    "GenerateDataKeyPair": {**KEY, "KeyPairSpec": "ECC_NIST_P256"},
+    "GenerateRandom": {"NumberOfBytes": 32},
+    "Sign": {"KeyId": "alias/ecc", "Message": "NDcxMQ==", "SigningAlgorithm": "ECDSA_SHA_256", "MessageType": "RAW"},
+    "Verify": {"KeyId": "alias/ecc", "Message": "NDcxMQ==", "SigningAlgorithm": "ECDSA_SHA_256", "Signature": "MAA="},
+    "GenerateMac": {"KeyId": "alias/mac", "Message": "NDcxMQ==", "MacAlgorithm": "HMAC_SHA_256"},
+    "GetPublicKey": {"KeyId": "alias/ecc"},
+    "CreateAlias": {"AliasName": "alias/a", "TargetKeyId": "alias/sym"},
+    "CreateGrant": {**KEY, "GranteePrincipal": "arn:aws:iam::000000000000:user/a", "Operations": ["Decrypt"],
+                    "Constraints": {"EncryptionContextSubset": {"a": "b"}}, "Name": "a"},
+    "ListKeys": {"Limit": 1, "Marker": "m2.AP8", "ResourceOwners": ["SELF"]},
+    "ListAliases": {**KEY, "Limit": 101},
+    "ListKeyRotations": {**KEY, "IncludeKeyMaterial": "ALL_KEY_MATERIAL"},
+    "ImportKeyMaterial": {**KEY, "ImportToken": "eA==", "EncryptedKeyMaterial": "eA==", "ValidTo": 1.9e9 + 0.5,
+                          "ExpirationModel": "KEY_MATERIAL_EXPIRES"},
+    "CreateCustomKeyStore": {"CustomKeyStoreName": "a", "CloudHsmClusterId": "cluster-2a34b5cdefg",
+                             "KeyStorePassword": "kmsPswd1", "XksProxyAuthenticationCredential": {"AccessKeyId": "A"}},
+    "ReplicateKey": {**KEY, "ReplicaRegion": "eu-central-1"},
+    "ScheduleKeyDeletion": {**KEY, "PendingWindowInDays": 7},
+    "UntagResource": {**KEY, "TagKeys": ["a"]},
+    "PutKeyPolicy": {**KEY, "Policy": "{}", "PolicyName": "default", "BypassPolicyLockoutSafetyCheck": True},
+    "MakeCoffee": {},
+}
+folder = ROOT / "corpus" / "wire_call"
+folder.mkdir(parents=True, exist_ok=True)
+for name, request in CALLS.items():
+    (folder / f"{name}.seed").write_bytes(f"{name}\n{json.dumps(request)}".encode())
+for name, body in {"truncated": b'{"KeyId": "a', "escapes": b'{"KeyId": "\\ud83d\\udd11\\u0000"}', "twice": b'{"a": 1, "a": 2}',
+                   "deep": b"[" * 40 + b"]" * 40, "no_text": b"\xff"}.items():
+    (folder / f"{name}.seed").write_bytes(b"DescribeKey\n" + body)
