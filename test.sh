@@ -25,7 +25,7 @@ OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil and PostgreSQL (Deb
 root or sudo).
 Then compiles and tests three sets of features: about 18 minutes on two idle cores.
 TEXT
-[ -z "$long" ] || echo "The long versions afterwards take about an hour."
+[ -z "$long" ] || echo "The long versions afterwards take two to three hours."
 
 ensure_rust
 ensure_compilers
