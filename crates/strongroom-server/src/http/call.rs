@@ -1,0 +1,127 @@
+//! A call on a worker: authentication, and the operation.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use hyper::StatusCode;
+use hyper::http::request::Parts;
+use strongroom::{Kms, wire};
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, Protocol};
+use super::state::State;
+use crate::signature::{Expected, Refusal, RefusalKind, SignedRequest, verify};
+use crate::sts;
+
+const TARGET_PREFIX: &str = "TrentService.";
+
+/// A complete request.
+pub(super) struct Call {
+    pub(super) protocol: Protocol,
+    pub(super) parts: Parts,
+    pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) request_id: String,
+}
+
+/// The party that signed a request.
+struct Caller {
+    access_key_id: Option<String>,
+    handle: Kms,
+}
+
+impl Call {
+    /// Authenticates the request and performs its operation. Blocks.
+    pub(super) fn run(&self, state: &Arc<State>) -> Answer {
+        let id = &self.request_id;
+        let mut answer = match self.authenticate(state) {
+            Err(refusal) => Answer::refusal(self.protocol, &refusal, id),
+            Ok(caller) => {
+                let mut answer = match caller.handle.with_request_id(id) {
+                    Ok(handle) => self.perform(&handle),
+                    Err(error) => Answer::exception(
+                        self.protocol,
+                        StatusCode::INTERNAL_SERVER_ERROR,
+                        "KMSInternalException",
+                        &error.to_string(),
+                        id,
+                    ),
+                };
+                answer.access_key_id = caller.access_key_id;
+                answer.principal = Some(caller.handle.principal().to_string());
+                answer
+            }
+        };
+        answer.operation = self.operation();
+        answer
+    }
+
+    fn authenticate(&self, state: &State) -> Result<Caller, Refusal> {
+        let service = match self.protocol {
+            Protocol::Json => "kms",
+            Protocol::Query => "sts",
+        };
+        let request = SignedRequest::new(&self.parts.method, &self.parts.uri, &self.parts.headers, &self.body);
+        let keys = state.keys.current();
+        let verified = verify(&request, &Expected::new(&state.region, service), &keys, SystemTime::now());
+        match (verified, &state.unsigned) {
+            (Ok(key), _) => Ok(Caller { access_key_id: Some(key.id().to_owned()), handle: key.handle().clone() }),
+            (Err(refusal), Some(root)) if is_without_key(&refusal) && self.is_sent_to_this_machine() => {
+                Ok(Caller { access_key_id: None, handle: root.clone() })
+            }
+            (Err(refusal), _) => Err(refusal),
+        }
+    }
+
+    fn perform(&self, handle: &Kms) -> Answer {
+        match self.protocol {
+            Protocol::Json => Answer::of_kms(wire::call(handle, &self.target(), &self.body)),
+            Protocol::Query => match sts::call(self.form(), handle.principal(), &self.request_id) {
+                sts::Outcome::Answer(xml) => Answer::xml(xml),
+                sts::Outcome::Error(code, text) => {
+                    Answer::exception(Protocol::Query, StatusCode::BAD_REQUEST, code, &text, &self.request_id)
+                }
+            },
+        }
+    }
+
+    /// Returns the name of the operation in the header `X-Amz-Target`. A name of another API is
+    /// returned completely, so that it is unknown.
+    fn target(&self) -> String {
+        let target = self.parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        target.strip_prefix(TARGET_PREFIX).unwrap_or(target).to_owned()
+    }
+
+    fn form(&self) -> &[u8] {
+        if self.body.is_empty() { self.parts.uri.query().unwrap_or_default().as_bytes() } else { &self.body }
+    }
+
+    /// Returns the operation for the log, shortened, because an unknown one is text of the client.
+    fn operation(&self) -> Option<String> {
+        const MAX_CHARACTERS: usize = 64;
+        let name = match self.protocol {
+            Protocol::Json => Some(self.target()).filter(|name| !name.is_empty()),
+            Protocol::Query => sts::action(self.form()),
+        };
+        name.map(|name| name.chars().filter(char::is_ascii_graphic).take(MAX_CHARACTERS).collect())
+    }
+
+    /// Returns `true` if the client used a name of the local machine, and is not a web page. Pages of
+    /// other origins cannot otherwise be kept out, because browsers run on the same machine.
+    fn is_sent_to_this_machine(&self) -> bool {
+        let host = self.parts.headers.get("host").and_then(|host| host.to_str().ok());
+        let authority = host.map(str::to_owned).or_else(|| self.parts.uri.authority().map(ToString::to_string));
+        !self.parts.headers.contains_key("origin") && authority.as_deref().is_some_and(is_local)
+    }
+}
+
+fn is_without_key(refusal: &Refusal) -> bool {
+    matches!(refusal.kind(), RefusalKind::MissingAuthenticationToken | RefusalKind::UnrecognizedClient)
+}
+
+fn is_local(authority: &str) -> bool {
+    let Ok(authority) = authority.parse::<hyper::http::uri::Authority>() else { return false };
+    let host = authority.host();
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

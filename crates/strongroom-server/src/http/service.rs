@@ -1,0 +1,160 @@
+//! The routes, and the steps of a request.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use uuid::Uuid;
+
+use super::answer::{Answer, Protocol};
+use super::body::{self, Incomplete, ResponseBody};
+use super::call::Call;
+use super::state::State;
+use super::workers::NotRun;
+use crate::metrics::{self, RequestResult};
+use crate::signature::is_presigned;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
+const RETRY_AFTER: HeaderName = HeaderName::from_static("x-amz-retry-after");
+/// The time after which a throttled client may try again, in milliseconds.
+const RETRY_AFTER_MILLIS: u32 = 100;
+
+/// Answers a request. Every outcome is a response, with the ID of the request.
+pub(super) async fn respond(state: Arc<State>, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+    let started = Instant::now();
+    let id = Uuid::new_v4().to_string();
+    let is_http1 = request.version() < hyper::Version::HTTP_2;
+    let is_call = request.uri().path() == "/";
+    let answer = route(&state, peer, request, &id).await;
+    if is_call {
+        record(&state, peer, &answer, &id, started);
+    }
+    response(answer, &id, is_http1)
+}
+
+async fn route(state: &Arc<State>, peer: SocketAddr, request: Request<Incoming>, id: &str) -> Answer {
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/health") if state.is_healthy() => Answer::text(StatusCode::OK, "ok\n"),
+        (&Method::GET | &Method::HEAD, "/health") => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+        (&Method::GET, "/metrics") if state.metrics_for_all || peer.ip().to_canonical().is_loopback() => {
+            Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.page())
+        }
+        (&Method::POST, "/") => perform(state, request, id).await,
+        (&Method::GET, "/") if is_presigned(request.uri().query()) => perform(state, request, id).await,
+        (_, path) => {
+            let status = if path == "/" { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
+            let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
+            Answer::exception(Protocol::Json, status, "UnknownOperationException", text, id).closing()
+        }
+    }
+}
+
+/// Returns the protocol, or `None` if the media type belongs to none.
+fn protocol(request: &Request<Incoming>) -> Option<Protocol> {
+    let Some(content_type) = request.headers().get(header::CONTENT_TYPE) else {
+        return (request.method() == Method::GET).then_some(Protocol::Query);
+    };
+    let essence = content_type.to_str().ok()?.split(';').next()?.trim();
+    if essence.eq_ignore_ascii_case(super::answer::JSON) {
+        Some(Protocol::Json)
+    } else if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        Some(Protocol::Query)
+    } else {
+        None
+    }
+}
+
+async fn perform(state: &Arc<State>, request: Request<Incoming>, id: &str) -> Answer {
+    let Some(protocol) = protocol(&request) else {
+        let text = "The Content-Type must be application/x-amz-json-1.1, or a form for STS.";
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Answer::exception(Protocol::Json, status, "SerializationException", text, id).closing();
+    };
+    let (parts, incoming) = request.into_parts();
+    let body = match body::read(incoming, &state.limits).await {
+        Ok(body) => body,
+        Err(incomplete) => return refuse_body(protocol, &incomplete, state.limits.body_bytes, id).closing(),
+    };
+    let call = Call { protocol, parts, body, request_id: id.to_owned() };
+    let shared = Arc::clone(state);
+    match state.workers.run(move || call.run(&shared)).await {
+        Ok(answer) => answer,
+        Err(NotRun::QueueFull) => {
+            let status = StatusCode::BAD_REQUEST;
+            let mut answer = Answer::exception(protocol, status, "ThrottlingException", "Rate exceeded", id);
+            answer.retry_after = Some(RETRY_AFTER_MILLIS);
+            answer
+        }
+        Err(NotRun::Failed) => Answer::exception(
+            protocol,
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "KMSInternalException",
+            "The call failed.",
+            id,
+        ),
+    }
+}
+
+fn refuse_body(protocol: Protocol, incomplete: &Incomplete, limit: usize, id: &str) -> Answer {
+    let (status, name, text) = match incomplete {
+        Incomplete::TooLarge => (
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLargeException",
+            format!("The body must be at most {limit} bytes."),
+        ),
+        Incomplete::TooSlow => {
+            (StatusCode::REQUEST_TIMEOUT, "RequestTimeoutException", "The body did not arrive in time.".to_owned())
+        }
+        Incomplete::Aborted => {
+            (StatusCode::BAD_REQUEST, "IncompleteBodyException", "The body did not arrive completely.".to_owned())
+        }
+    };
+    Answer::exception(protocol, status, name, &text, id)
+}
+
+fn record(state: &State, peer: SocketAddr, answer: &Answer, id: &str, started: Instant) {
+    let result = match &answer.error {
+        None => RequestResult::Success,
+        Some(name) if name == "ThrottlingException" => RequestResult::Throttled,
+        Some(_) if answer.status.is_server_error() => RequestResult::Failed,
+        Some(_) if answer.principal.is_none() => RequestResult::Unauthenticated,
+        Some(_) => RequestResult::Refused,
+    };
+    state.metrics.count_request(result);
+    tracing::info!(
+        request_id = id,
+        peer = %peer,
+        operation = answer.operation.as_deref(),
+        principal = answer.principal.as_deref(),
+        access_key_id = answer.access_key_id.as_deref(),
+        status = answer.status.as_u16(),
+        error = answer.error.as_deref(),
+        micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "request"
+    );
+}
+
+fn response(answer: Answer, id: &str, is_http1: bool) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::new(answer.body));
+    *response.status_mut() = answer.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate, private"));
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if let Some(name) = answer.error.as_deref().and_then(|name| HeaderValue::from_str(name).ok()) {
+        headers.insert(ERROR_TYPE, name);
+    }
+    if let Some(millis) = answer.retry_after {
+        headers.insert(RETRY_AFTER, HeaderValue::from(millis));
+    }
+    if answer.close && is_http1 {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}

@@ -1,0 +1,23 @@
+#![forbid(unsafe_code)]
+//! A server for the AWS KMS API on the keys of a strongroom store.
+//!
+//! Programs use it to serve a [`Kms`](strongroom::Kms) in their own process.
+//!
+//! | module | contains |
+//! |---|---|
+//! | [`http`] | the HTTP server with its limits |
+//! | [`signature`] | verification of Signature Version 4 |
+//! | [`credentials`] | access keys, and the file that contains them |
+//! | [`tls`], [`metrics`], [`reload`] | certificates, the page for Prometheus, values that are replaced at run time |
+
+pub mod credentials;
+mod error;
+pub mod http;
+pub mod metrics;
+mod private_file;
+pub mod reload;
+pub mod signature;
+mod sts;
+pub mod tls;
+
+pub use error::{Error, Result};

@@ -1,0 +1,57 @@
+//! Clients of AWS: boto3, with signed requests and keep-alive.
+
+use serde_json::Value;
+
+use crate::support::peer;
+use crate::support::server::{ACCESS_KEY, REGION, SECRET, TestServer};
+
+fn boto3(test: &str, server: &TestServer, changes: &[(&str, &str)]) -> Option<Value> {
+    let python = peer::python(test)?;
+    let url = server.url();
+    let mut environment = vec![
+        ("ENDPOINT", url.as_str()),
+        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+        ("AWS_SECRET_ACCESS_KEY", SECRET),
+        ("AWS_DEFAULT_REGION", REGION),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ];
+    environment.extend(changes);
+    Some(serde_json::from_str(&peer::run(&python, "client.py", "", &environment)).unwrap())
+}
+
+#[test]
+fn boto3_creates_encrypts_decrypts_and_signs() {
+    let server = TestServer::start();
+    let Some(report) = boto3("boto3_creates_encrypts_decrypts_and_signs", &server, &[]) else { return };
+    let done = &report["round_trip"];
+    assert_eq!(done["plaintext"], "4711", "{report}");
+    assert_eq!((&done["data_key"], &done["verified"], &done["keys"]), (&32.into(), &true.into(), &2.into()));
+    assert!(done["arn"].as_str().unwrap().starts_with("arn:aws:kms:eu-central-1:000000000000:key/"));
+    assert_eq!(done["has_date"], true);
+    // The audit trail contains the ID that the client received.
+    let id = done["request_id"].as_str().unwrap();
+    assert!(server.trail.events().iter().any(|event| event.request_id.as_deref() == Some(id)));
+    assert_eq!(report["missing"]["code"], "NotFoundException");
+    let identity = &report["identity"];
+    assert_eq!(identity["Arn"], "arn:aws:iam::000000000000:root");
+    assert_eq!(identity["Account"], "000000000000");
+}
+
+#[test]
+fn boto3_understands_refused_signatures() {
+    let server = TestServer::start();
+    let test = "boto3_understands_refused_signatures";
+    let Some(report) = boto3(test, &server, &[("AWS_SECRET_ACCESS_KEY", "wrong")]) else { return };
+    assert_eq!(report["missing"]["code"], "InvalidSignatureException", "{report}");
+    assert_eq!(report["missing"]["status"], 400);
+    assert_eq!(report["identity"]["code"], "SignatureDoesNotMatch");
+    assert_eq!(report["identity"]["status"], 403);
+    let report = boto3(test, &server, &[("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7UNKNOWN")]).unwrap();
+    assert_eq!(report["missing"]["code"], "UnrecognizedClientException");
+    assert_eq!(report["identity"]["code"], "InvalidClientTokenId");
+    let report = boto3(test, &server, &[("AWS_DEFAULT_REGION", "us-west-2")]).unwrap();
+    assert_eq!(report["missing"]["code"], "InvalidSignatureException");
+    let text = report["missing"]["message"].as_str().unwrap();
+    assert!(text.contains("eu-central-1"), "{text}");
+    assert!(server.trail.events().iter().all(|event| event.request_id.is_none()), "no call was performed");
+}

@@ -1,0 +1,60 @@
+"""Calls a server with boto3, as the environment describes, and prints what happened as JSON."""
+
+import json
+import os
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+config = Config(retries={"total_max_attempts": 1})
+options = {"endpoint_url": os.environ["ENDPOINT"], "config": config, "verify": os.environ.get("CA_FILE")}
+kms = boto3.client("kms", **options)
+sts = boto3.client("sts", **options)
+report = {}
+
+
+def attempt(name, call):
+    try:
+        report[name] = call()
+    except ClientError as error:
+        answer = error.response
+        report[name] = {
+            "code": answer["Error"]["Code"],
+            "message": answer["Error"]["Message"],
+            "status": answer["ResponseMetadata"]["HTTPStatusCode"],
+        }
+
+
+def round_trip():
+    created = kms.create_key(Description="boto3")
+    key = created["KeyMetadata"]["KeyId"]
+    encrypted = kms.encrypt(KeyId=key, Plaintext=b"4711", EncryptionContext={"invoice": "17"})
+    decrypted = kms.decrypt(CiphertextBlob=encrypted["CiphertextBlob"], EncryptionContext={"invoice": "17"})
+    data_key = kms.generate_data_key(KeyId=key, KeySpec="AES_256")
+    signing = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+    signature = kms.sign(KeyId=signing, Message=b"message", SigningAlgorithm="ECDSA_SHA_256")["Signature"]
+    verified = kms.verify(
+        KeyId=signing, Message=b"message", Signature=signature, SigningAlgorithm="ECDSA_SHA_256"
+    )["SignatureValid"]
+    pages = kms.get_paginator("list_keys").paginate(PaginationConfig={"PageSize": 1})
+    return {
+        "plaintext": decrypted["Plaintext"].decode(),
+        "data_key": len(data_key["Plaintext"]),
+        "verified": verified,
+        "keys": sum(len(page["Keys"]) for page in pages),
+        "arn": created["KeyMetadata"]["Arn"],
+        "request_id": created["ResponseMetadata"]["RequestId"],
+        "has_date": "date" in created["ResponseMetadata"]["HTTPHeaders"],
+    }
+
+
+def identity():
+    answer = sts.get_caller_identity()
+    return {name: answer[name] for name in ("UserId", "Account", "Arn")}
+
+
+attempt("identity", identity)
+attempt("round_trip", round_trip)
+attempt("missing", lambda: kms.describe_key(KeyId="alias/missing"))
+print(json.dumps(report, default=str))

@@ -1,0 +1,4 @@
+//! Helpers of several areas.
+
+pub(crate) mod peer;
+pub(crate) mod server;
