@@ -1,7 +1,8 @@
 #![forbid(unsafe_code)]
 //! A server for the AWS KMS API on the keys of a strongroom store.
 //!
-//! Programs use it to serve a [`Kms`](strongroom::Kms) in their own process.
+//! The program `strongroom-server` is a thin shell around this library, which tests and other
+//! programs may use to serve a [`Kms`](strongroom::Kms) in their own process.
 //!
 //! | module | contains |
 //! |---|---|
@@ -10,6 +11,8 @@
 //! | [`credentials`] | access keys, and the file that contains them |
 //! | [`tls`], [`metrics`], [`reload`] | certificates, the page for Prometheus, values that are replaced at run time |
 
+#[doc(hidden)]
+pub mod command;
 pub mod credentials;
 mod error;
 pub mod http;

@@ -4,5 +4,7 @@
 
 mod credentials;
 mod http;
+#[cfg(unix)]
+mod program;
 mod signature;
 mod support;

@@ -1,0 +1,197 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use strongroom::identity::{AccountId, Principal};
+
+/// A server for the AWS KMS API on the keys of a strongroom store.
+///
+/// Without a command, it serves. The first start with a new store creates its root key and an access
+/// key for the root of the account, and prints an `aws kms` command to try.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, max_term_width = 100)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+impl Arguments {
+    /// Parses the arguments of the process. Ends it with a message if they are invalid.
+    pub(super) fn parse_command() -> Command {
+        // Options of the default command are accepted without its name.
+        let mut parser = ServeArguments::augment_args(Self::command());
+        let matches = parser.get_matches_mut();
+        let parsed = Self::from_arg_matches(&matches).and_then(|arguments| match arguments.command {
+            Some(command) => Ok(command),
+            None => ServeArguments::from_arg_matches(&matches).map(Command::Serve),
+        });
+        parsed.unwrap_or_else(|error| error.format(&mut parser).exit())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Serve the API. The default command.
+    Serve(ServeArguments),
+    /// Create, list and delete access keys.
+    Credentials(CredentialsArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArguments {
+    #[command(flatten)]
+    pub(super) store: StoreArguments,
+    #[command(flatten)]
+    pub(super) listener: ListenerArguments,
+}
+
+/// The store and everything that belongs to it.
+#[derive(Debug, Args)]
+pub(super) struct StoreArguments {
+    /// The store: a file, `memory`, or `postgres://...` if the server was built with it.
+    #[arg(long, value_name = "STORE")]
+    pub(super) store: String,
+    #[command(flatten)]
+    pub(super) root_key: RootKeyArguments,
+    /// The account to which the keys belong.
+    #[arg(long, value_name = "DIGITS", default_value_t)]
+    pub(super) account: AccountId,
+    /// The Region in all ARNs, for which clients sign. Never change it for a store.
+    #[arg(long, default_value = "us-east-1")]
+    pub(super) region: String,
+    /// The partition in all ARNs. Never change it for a store.
+    #[arg(long, default_value = "aws")]
+    pub(super) partition: String,
+    /// The file of access keys [default: the name of the store with `.credentials.json`].
+    #[arg(long, value_name = "FILE")]
+    pub(super) credentials: Option<PathBuf>,
+    /// The directory of the audit trail [default: the name of the store with `.audit`].
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(super) audit: Option<PathBuf>,
+}
+
+/// The root key of the store.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct RootKeyArguments {
+    /// The file with the root key [default: the name of the store with `.root-key`]. It is created
+    /// with a new store.
+    #[arg(long, value_name = "FILE")]
+    pub(super) root_key_file: Option<PathBuf>,
+    /// The environment variable with the root key, in hexadecimal or base64.
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) root_key_environment: Option<String>,
+    /// The file with the passphrase of the root key.
+    #[arg(long, value_name = "FILE")]
+    pub(super) passphrase_file: Option<PathBuf>,
+    /// The environment variable with the passphrase of the root key.
+    #[arg(long, value_name = "VARIABLE")]
+    pub(super) passphrase_environment: Option<String>,
+}
+
+/// The listener.
+#[derive(Debug, Args)]
+pub(super) struct ListenerArguments {
+    /// The address and port. All except loopback addresses require TLS.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
+    /// The certificate chain, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(super) tls_certificate: Option<PathBuf>,
+    /// The private key of the certificate, in PEM. Only its owner may have access to the file.
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Accept requests that are not signed, or signed with an unknown access key, as the root of the
+    /// account. For development, only on a loopback address.
+    #[arg(long)]
+    pub(super) insecure_local: bool,
+    /// The file for the first access key of a new store [default: the name of the store with
+    /// `.aws`].
+    #[arg(long, value_name = "FILE")]
+    pub(super) profile: Option<PathBuf>,
+    /// Show the page `/metrics` to clients of other machines.
+    #[arg(long)]
+    pub(super) metrics_for_all: bool,
+    /// The time between two runs of maintenance, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) maintenance_interval: u64,
+    /// The number of connections. Others wait.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) max_connections: Option<u32>,
+    /// The number of calls at the same time [default: 4 for each core].
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) workers: Option<u16>,
+    /// The number of calls that wait. Others are throttled.
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) queue: Option<u16>,
+    /// The time for requests to finish at shutdown, in seconds.
+    #[arg(long, value_name = "SECONDS")]
+    pub(super) shutdown_time: Option<u16>,
+    /// The format of the log on standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Json)]
+    pub(super) log_format: LogFormat,
+    /// The least severe level of the log.
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    pub(super) log_level: LogLevel,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogFormat {
+    /// Lines of JSON.
+    Json,
+    /// Lines for people.
+    Text,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum LogLevel {
+    /// Failures of the server.
+    Error,
+    /// Also what an operator should look at.
+    Warn,
+    /// Also every request.
+    Info,
+    /// Also connections that failed.
+    Debug,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CredentialsArguments {
+    #[command(subcommand)]
+    pub(super) action: CredentialsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CredentialsAction {
+    /// Create an access key, and print it as a profile for `~/.aws/credentials`.
+    Create {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// The ARN of the principal as which its requests act: a root, user or role.
+        #[arg(long, value_name = "ARN")]
+        principal: Principal,
+        /// Create a session token, too.
+        #[arg(long)]
+        session_token: bool,
+        /// The time after which the access key is refused, in seconds.
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+        lifetime: Option<u64>,
+        /// The name of the profile.
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        profile_name: String,
+    },
+    /// List the access keys, without secrets.
+    List {
+        #[command(flatten)]
+        store: StoreArguments,
+    },
+    /// Delete an access key. A running server needs SIGHUP.
+    Delete {
+        #[command(flatten)]
+        store: StoreArguments,
+        /// The access key ID.
+        access_key_id: String,
+    },
+}

@@ -1,0 +1,42 @@
+//! The first access key of a new store.
+
+use strongroom::identity::Principal;
+
+use super::opening::{Opened, Store};
+use crate::credentials::{AccessKeys, IssueOptions, issue};
+use crate::error::Result;
+use crate::private_file;
+
+/// The suffix of the file with the first access key.
+const PROFILE: &str = ".aws";
+
+/// The access keys at the start, and the file with the first one if it was just created.
+pub(super) struct Start {
+    pub(super) keys: AccessKeys,
+    pub(super) profile: Option<std::path::PathBuf>,
+}
+
+/// Loads the access keys. For a new store, creates one for the root of the account, and writes it to
+/// a file for AWS clients, so that no secret appears on the terminal or in a log.
+pub(super) fn prepare(opened: &mut Opened, profile: Option<&std::path::Path>) -> Result<Start> {
+    let is_memory = opened.store == Store::Memory;
+    if !opened.is_new || (opened.credentials.path().exists() && !is_memory) {
+        let keys = opened.credentials.load(&opened.kms)?;
+        if keys.is_empty() {
+            let path = opened.credentials.path().display();
+            let hint = "create one with `strongroom-server credentials create`, and send SIGHUP";
+            opened.notes.push(format!("there are no access keys in {path}: {hint}"));
+        }
+        return Ok(Start { keys, profile: None });
+    }
+    if is_memory {
+        // The secrets of an earlier store in memory cannot be decrypted.
+        opened.credentials.clear()?;
+    }
+    let path = profile.map_or_else(|| opened.companion(PROFILE), std::path::Path::to_path_buf);
+    let root = Principal::root(opened.kms.principal().account());
+    let issued = issue(&opened.kms, &opened.credentials, &root, &IssueOptions::default())?;
+    private_file::replace(&path, issued.expose_profile("default").as_bytes())?;
+    opened.notes.push(format!("created an access key for {root} in {}", path.display()));
+    Ok(Start { keys: opened.credentials.load(&opened.kms)?, profile: Some(path) })
+}

@@ -1,0 +1,147 @@
+//! The store, the root key, and the KMS on them.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use strongroom::audit::FileTrail;
+use strongroom::identity::Locality;
+use strongroom::seal::RootKey;
+use strongroom::{Kms, KmsBuilder};
+use zeroize::Zeroizing;
+
+use super::arguments::{RootKeyArguments, StoreArguments};
+use crate::credentials::CredentialsFile;
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+use crate::private_file;
+
+/// The maximum size of a file with a passphrase.
+const MAX_PASSPHRASE: u64 = 4_096;
+
+/// Where the keys are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Store {
+    Memory,
+    File(PathBuf),
+    Postgres(String),
+}
+
+impl Store {
+    fn of(arguments: &StoreArguments) -> Self {
+        let text = &arguments.store;
+        if text == "memory" {
+            Self::Memory
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Self::Postgres(text.clone())
+        } else {
+            Self::File(text.into())
+        }
+    }
+
+    /// Returns the name of a file that belongs to the store: that of the store with a suffix.
+    fn companion(&self, suffix: &str) -> PathBuf {
+        let mut name = match self {
+            Self::File(path) => path.clone().into_os_string(),
+            Self::Memory | Self::Postgres(_) => "strongroom-server".into(),
+        };
+        name.push(suffix);
+        name.into()
+    }
+}
+
+/// An open store.
+pub(super) struct Opened {
+    pub(super) kms: Kms,
+    pub(super) store: Store,
+    pub(super) credentials: CredentialsFile,
+    /// The store did not exist before.
+    pub(super) is_new: bool,
+    /// Sentences about what was created, for the operator.
+    pub(super) notes: Vec<String>,
+}
+
+impl Opened {
+    pub(super) fn companion(&self, suffix: &str) -> PathBuf {
+        self.store.companion(suffix)
+    }
+}
+
+/// Opens the store, or creates it.
+pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) -> Result<Opened> {
+    let store = Store::of(arguments);
+    let is_new = match &store {
+        Store::Memory => true,
+        Store::File(path) => !path.exists(),
+        Store::Postgres(_) => false,
+    };
+    let mut notes = Vec::new();
+    let locality = Locality::new(&arguments.partition, &arguments.region)?;
+    let mut builder = Kms::builder().account(arguments.account).locality(locality);
+    if let Some(metrics) = metrics {
+        builder = builder.metrics(metrics);
+    }
+    builder = with_audit(builder, arguments, &store);
+    let kms = match &store {
+        Store::Memory => builder.build()?,
+        Store::File(path) => {
+            let root = root_key(&arguments.root_key, &store, is_new, &mut notes)?;
+            builder.open(path, root)?
+        }
+        Store::Postgres(url) => {
+            let root = root_key(&arguments.root_key, &store, false, &mut notes)?;
+            super::postgres::open(builder, url, root)?
+        }
+    };
+    let file = arguments.credentials.clone().unwrap_or_else(|| store.companion(".credentials.json"));
+    Ok(Opened { kms, store, credentials: CredentialsFile::new(file), is_new, notes })
+}
+
+fn with_audit(builder: KmsBuilder, arguments: &StoreArguments, store: &Store) -> KmsBuilder {
+    let directory = match (&arguments.audit, store) {
+        (Some(directory), _) => directory.clone(),
+        (None, Store::Memory) => return builder,
+        (None, Store::File(_) | Store::Postgres(_)) => store.companion(".audit"),
+    };
+    builder.audit(FileTrail::new(directory))
+}
+
+/// Returns the root key. A file for it is created only with a new store, because another key cannot
+/// open an existing one.
+fn root_key(arguments: &RootKeyArguments, store: &Store, is_new: bool, notes: &mut Vec<String>) -> Result<RootKey> {
+    if let Some(name) = &arguments.root_key_environment {
+        return Ok(RootKey::from_environment(name)?);
+    }
+    if let Some(path) = &arguments.passphrase_file {
+        let content = Zeroizing::new(private_file::read(path, MAX_PASSPHRASE)?);
+        let text = std::str::from_utf8(&content)
+            .map_err(|_| Error::new(format!("the passphrase in {} is not UTF-8", path.display())))?;
+        let line = text.strip_suffix('\n').unwrap_or(text);
+        return Ok(RootKey::from_passphrase(line.strip_suffix('\r').unwrap_or(line))?);
+    }
+    if let Some(name) = &arguments.passphrase_environment {
+        let cannot =
+            |_| Error::new(format!("the environment variable {name} with the passphrase is not set, or not UTF-8"));
+        let passphrase = Zeroizing::new(env::var(name).map_err(cannot)?);
+        return Ok(RootKey::from_passphrase(&passphrase)?);
+    }
+    let path = arguments.root_key_file.clone().unwrap_or_else(|| store.companion(".root-key"));
+    root_key_file(&path, is_new, notes)
+}
+
+fn root_key_file(path: &Path, is_new: bool, notes: &mut Vec<String>) -> Result<RootKey> {
+    let shown = path.display();
+    match (path.exists(), is_new) {
+        (true, _) => Ok(RootKey::from_file(path)?),
+        (false, true) => {
+            let root = RootKey::generate_file(path)?;
+            notes.push(format!(
+                "created the root key {shown}: back it up elsewhere, because without it the store cannot be opened"
+            ));
+            Ok(root)
+        }
+        (false, false) => Err(Error::new(format!(
+            "cannot open the store: its root key {shown} is missing; restore it from a backup, or pass --root-key-file"
+        ))),
+    }
+}
