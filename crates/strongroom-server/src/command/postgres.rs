@@ -13,7 +13,7 @@ const PASSWORD: &str = "PGPASSWORD";
 pub(super) fn open(builder: KmsBuilder, url: &str, root: RootKey) -> Result<Kms> {
     let mut options = PostgresOptions::new(url)?;
     if let Ok(password) = std::env::var(PASSWORD) {
-        let password = SecretBytes::from(password.into_bytes());
+        let password = SecretBytes::from_vec(password.into_bytes());
         options = options.password(password.expose_secret());
     }
     let store = PostgresStore::open(&options)?;

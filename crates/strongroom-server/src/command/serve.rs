@@ -72,9 +72,9 @@ fn serve(
     })?;
     drop(maintenance);
     if completed {
-        tracing::info!("stopped")
+        tracing::info!("stopped");
     } else {
-        tracing::warn!("stopped before all requests were answered")
+        tracing::warn!("stopped before all requests were answered");
     }
     Ok(())
 }

@@ -75,11 +75,10 @@ fn access_keys_are_reloaded_and_broken_files_are_not() {
     let before = code(&running);
     running.reload("reloaded the access keys");
     let after = code(&running);
-    if python.is_some() {
+    if let Some(python) = &python {
         assert_eq!(before, Some("UnrecognizedClientException".into()));
         // Alice is known, and may not learn whether the key exists.
         assert_eq!(after, Some("NotFoundException".into()));
-        let python = python.as_ref().unwrap();
         assert_eq!(running.boto3(python, &profile)["identity"]["Arn"], "arn:aws:iam::000000000000:user/alice");
     }
     let file = program.path("keys.db.credentials.json");
