@@ -55,3 +55,31 @@ fn boto3_understands_refused_signatures() {
     assert!(text.contains("eu-central-1"), "{text}");
     assert!(server.trail.events().iter().all(|event| event.request_id.is_none()), "no call was performed");
 }
+
+/// curl implements Signature Version 4 itself, and sends no header `Host` over HTTP/2.
+#[test]
+fn curl_signs_over_http_1_and_http_2() {
+    let server = TestServer::start();
+    for (version, status) in [("--http1.1", "1.1 200"), ("--http2-prior-knowledge", "2 200")] {
+        let curl = std::process::Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--output",
+                "-",
+                "--write-out",
+                "\n%{http_version} %{http_code}",
+                version,
+            ])
+            .args(["--aws-sigv4", &format!("aws:amz:{REGION}:kms"), "--user", &format!("{ACCESS_KEY}:{SECRET}")])
+            .args(["--header", "Content-Type: application/x-amz-json-1.1"])
+            .args(["--header", "X-Amz-Target: TrentService.ListKeys", "--data", "{}", &format!("{}/", server.url())])
+            .output();
+        let Ok(output) = curl else {
+            assert_ne!(std::env::var("STRONGROOM_REQUIRE").as_deref(), Ok("all"), "curl is missing");
+            return;
+        };
+        let answer = String::from_utf8(output.stdout).unwrap();
+        assert!(answer.starts_with(r#"{"Keys":[]"#) && answer.ends_with(status), "{version}: {answer}");
+    }
+}
