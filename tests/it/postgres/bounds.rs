@@ -1,4 +1,5 @@
-//! Limits: the length of a body, the size of a group of commits, and the number of connections.
+//! Bounds of the store itself: the length of a body, the size of a group of commits, and the number
+//! of connections.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -11,7 +12,7 @@ use strongroom::store::{
 };
 use strongroom::{Error, Result};
 
-use crate::support::postgres::{self, Database, Proxy, SUPERUSER};
+use crate::support::postgres::{self, Database, Proxy};
 
 type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -177,28 +178,5 @@ fn callers_wait_for_a_connection_no_longer_than_their_deadline() -> TestResult {
     }
     assert!(exhausted > 0 && unanswered >= 2, "{exhausted} waited for a connection, {unanswered} for an answer");
     assert!(store.get(&id("a"))?.is_some());
-    Ok(())
-}
-
-#[test]
-fn a_server_that_admits_no_more_connections_is_named_as_the_reason() -> TestResult {
-    let test = "postgres::bounds::a_server_that_admits_no_more_connections_is_named_as_the_reason";
-    let Some(server) = postgres::shared(test) else { return Ok(()) };
-    let database = Database::create(server)?;
-    let owner = options(&database)?;
-    let role = format!("limited_{}", database.name());
-    database.sql(&format!("CREATE ROLE {role} LOGIN CONNECTION LIMIT 2"))?;
-    PostgresStore::grant_access(&owner, &role)?;
-    let url = database.url().replace(&format!("//{SUPERUSER}@"), &format!("//{role}@"));
-    // One connection for proofs, and one for reading.
-    let store = PostgresStore::open(&PostgresOptions::new(&url)?)?;
-    assert_eq!(store.get(&id("a"))?, None);
-    let refused = create(&store, "a").map_err(Error::from).expect_err("no connection is left");
-    assert!(matches!(refused.downcast_ref(), Some(StoreError::Unreachable(_))), "{refused}");
-    assert!(refused.to_string().contains("too many connections"), "{refused}");
-    assert_eq!(store.get(&id("a"))?, None, "reading continues");
-    database.sql(&format!("ALTER ROLE {role} CONNECTION LIMIT -1"))?;
-    create(&store, "a").map_err(Error::from)?;
-    drop(store);
     Ok(())
 }
