@@ -1,12 +1,13 @@
 //! The API of AWS KMS as AWS clients call it: AWS JSON 1.1, without sockets.
 //!
-//! [`call`] performs one request on a [`Kms`](crate::Kms) and returns the [`Reply`] to send. It reads
-//! no network and starts no runtime: use it behind the HTTP server of your choice, in a test with an
-//! SDK whose transport is replaced, or in a handler of a cloud function. The server does the rest:
+//! [`call()`] performs one request on a [`Kms`](crate::Kms) and returns the [`Reply`] to send. It
+//! reads no network and starts no runtime: use it behind the HTTP server of your choice, in a test
+//! with an SDK whose transport is replaced, or in a handler of a cloud function. The server does
+//! the rest:
 //!
 //! | part of the exchange | value |
 //! |---|---|
-//! | request | `POST /` with the header `X-Amz-Target: TrentService.Decrypt`, where `Decrypt` is the name for [`call`] |
+//! | request | `POST /` with the header `X-Amz-Target: TrentService.Decrypt`, where `Decrypt` is the name for [`call()`] |
 //! | authentication | the server verifies the signature (Signature Version 4), and passes the handle of its principal ([`Kms::as_principal`](crate::Kms::as_principal)) |
 //! | request ID | [`Kms::with_request_id`](crate::Kms::with_request_id) puts it in the audit trail; send it as the header `x-amzn-RequestId` |
 //! | `Content-Type` | [`Reply::CONTENT_TYPE`], in both directions |

@@ -1,6 +1,6 @@
 //! Verification of requests that are signed with Signature Version 4, by signing them again.
 //!
-//! [`verify`] accepts a signature in the header `Authorization` and a presigned query. It lets the
+//! [`verify()`] accepts a signature in the header `Authorization` and a presigned query. It lets the
 //! official signer of AWS (`aws-sigv4`) compute the signature that the request should have, and
 //! compares both in constant time. No part of the algorithm is implemented here.
 //!
