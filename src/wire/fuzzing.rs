@@ -6,18 +6,23 @@ use super::constraints;
 use super::json;
 use super::value::{Number, Object, Value};
 
-/// The longest body that is parsed, in bytes.
-pub const MAX_REQUEST_BYTES: usize = json::MAX_BODY_BYTES;
-
-/// The deepest nesting that is parsed.
-pub const MAX_REQUEST_DEPTH: usize = json::MAX_DEPTH;
-
-/// The largest number of members and elements that is parsed.
-pub const MAX_REQUEST_VALUES: usize = json::MAX_VALUES;
-
 /// Parses the body of a request. Returns `None` if parsing fails.
 pub fn parsed_body(body: &[u8]) -> Option<Json> {
     json::parse(body).ok().map(|object| Json::Object(members(&object)))
+}
+
+/// Returns what `serde_json` reads from the body of a request that the parser must accept: an object
+/// within the limits, in which all names differ.
+pub fn acceptable_body(body: &[u8]) -> Option<Json> {
+    serde_json::from_slice::<Json>(body).ok().filter(|value| {
+        let extent = Extent::of(value);
+        value.is_object()
+            && body.len() <= json::MAX_BODY_BYTES
+            && extent.members + extent.elements <= json::MAX_VALUES
+            && extent.depth <= json::MAX_DEPTH
+            // `serde_json` retains one of several members of the same name.
+            && extent.members == members_written(body)
+    })
 }
 
 /// Parses the body of a request and checks its constraints. Returns the name of the exception and
@@ -53,4 +58,45 @@ fn tree(value: &Value<'_>) -> Json {
         Value::List(values) => values.iter().map(tree).collect(),
         Value::Object(object) => members(object).into(),
     }
+}
+
+/// The size of a tree.
+#[derive(Default)]
+struct Extent {
+    depth: usize,
+    members: usize,
+    elements: usize,
+}
+
+impl Extent {
+    fn of(value: &Json) -> Self {
+        let (inner, mut extent): (Vec<Self>, Self) = match value {
+            Json::Array(values) => {
+                (values.iter().map(Self::of).collect(), Self { depth: 1, members: 0, elements: values.len() })
+            }
+            Json::Object(members) => {
+                (members.values().map(Self::of).collect(), Self { depth: 1, members: members.len(), elements: 0 })
+            }
+            _ => return Self::default(),
+        };
+        extent.depth += inner.iter().map(|inner| inner.depth).max().unwrap_or_default();
+        extent.members += inner.iter().map(|inner| inner.members).sum::<usize>();
+        extent.elements += inner.iter().map(|inner| inner.elements).sum::<usize>();
+        extent
+    }
+}
+
+/// Returns the number of members in valid JSON: the colons outside of strings.
+fn members_written(body: &[u8]) -> usize {
+    let (mut members, mut in_string, mut escaped) = (0, false, false);
+    for byte in body {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            b':' if !in_string => members += 1,
+            _ => {}
+        }
+    }
+    members
 }
