@@ -3,7 +3,7 @@
 use crate::audit::{Action, ParameterValue};
 use crate::error::{Error, Result};
 use crate::kms::engine::handle::Kms;
-use crate::text::sanitize_for_error;
+use crate::kms::pipeline::call::abridged_for_audit;
 
 /// Maximum length in bytes of a member that the event of a rejected request contains unabridged: that
 /// of the longest identifier. Even if every byte is escaped, the event is not too long to store.
@@ -16,10 +16,8 @@ impl Kms {
     pub(crate) fn refuse_request(&self, action: Action, parameters: &[(&'static str, &str)], error: Error) -> Error {
         let refused: Result<()> = self.core.gate.enter().and_then(|_in_progress| {
             let mut event = self.new_event(action, self.core.time.now());
-            let abridged =
-                |text: &str| if text.len() <= MAX_NOTED { text.to_owned() } else { sanitize_for_error(text) };
-            event.parameters =
-                parameters.iter().map(|(name, text)| (*name, ParameterValue::from(abridged(text)))).collect();
+            let noted = |text: &str| ParameterValue::from(abridged_for_audit(text, MAX_NOTED));
+            event.parameters = parameters.iter().map(|(name, text)| (*name, noted(text))).collect();
             self.recorded(event, |_| Err(error.clone()))
         });
         refused.err().unwrap_or(error)

@@ -17,7 +17,12 @@ const MAX_NOTED_TAGS: usize = 51;
 /// Returns a text of a request for the audit log. A text that is too long for any operation is
 /// truncated, so that no caller can create an event that is too long to store.
 pub(in crate::kms) fn truncated_for_audit(text: &str) -> String {
-    if text.len() <= MAX_NOTED { text.to_owned() } else { sanitize_for_error(text) }
+    abridged_for_audit(text, MAX_NOTED)
+}
+
+/// Returns a text for the audit log, truncated if it has more than `longest` bytes.
+pub(in crate::kms) fn abridged_for_audit(text: &str, longest: usize) -> String {
+    if text.len() <= longest { text.to_owned() } else { sanitize_for_error(text) }
 }
 
 /// Returns the tags or tag names of a request for the audit log.
