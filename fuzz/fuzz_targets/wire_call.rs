@@ -42,7 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
             assert!(answer.is_none_or(|answer| answer.get("__type").is_none()));
         }
         Some(code) => {
-            // Nothing that a client sends makes the server fail.
+            // No request causes a failure of the server.
             assert_eq!(reply.status(), 400, "{code}");
             let Outcome::Failure(kind) = event.outcome else { panic!("{:?} of a refused call", event.outcome) };
             assert_eq!(kind.aws_name(), code);

@@ -81,7 +81,7 @@ fn a_promoted_replica_destroys_nothing_until_it_is_declared_the_successor() -> T
     assert!(!kinds.is_empty() && kinds.iter().all(|kind| *kind == ErrorKind::CopiedStore), "{report:?}");
     assert_eq!((report.deleted.len(), careful.keys()), (0, [2, 2]));
     careful.encrypt()?;
-    // What is due is postponed, so that it can still be canceled.
+    // Deletions that are due are postponed, so that they can still be canceled.
     assert_eq!(careful.kms.declare_successor()?.postponed.len(), 1);
     assert_eq!((careful.kms.run_maintenance()?.deleted.len(), careful.keys()), (0, [2, 2]));
     careful.clock.advance_days(7);

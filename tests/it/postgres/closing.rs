@@ -87,7 +87,7 @@ fn a_commit_that_loses_its_answer_while_the_store_is_closed_is_ambiguous() -> Te
     PostgresStore::create_schema(&direct)?;
     let proxy = Proxy::start(server.port())?;
     let options = PostgresOptions::new(&proxy.url(&database.url()))?.timeout(Duration::from_secs(1));
-    // No proof becomes due meanwhile: it would be a commit, too.
+    // No proof becomes due during the test: it would be a commit, too.
     let store = PostgresStore::open(&options.max_staleness(Duration::from_secs(600)))?;
     create(&store, 0)?;
     proxy.inject(Fault::BlackHole, 0, Admission::Ignored, |message| {

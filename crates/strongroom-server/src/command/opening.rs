@@ -19,7 +19,7 @@ use crate::private_file;
 /// The maximum size of a file with a passphrase.
 const MAX_PASSPHRASE: u64 = 4_096;
 
-/// Where the keys are.
+/// The store with the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Store {
     Memory,
@@ -57,7 +57,7 @@ pub(super) struct Opened {
     pub(super) credentials: CredentialsFile,
     /// The store did not exist before.
     pub(super) is_new: bool,
-    /// Sentences about what was created, for the operator.
+    /// Sentences about created files and keys, for the operator.
     pub(super) notes: Vec<String>,
 }
 

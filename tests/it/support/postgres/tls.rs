@@ -24,7 +24,7 @@ basicConstraints = CA:FALSE
 subjectAltName = DNS:localhost
 ";
 
-/// A certificate that an authority of its own has signed, in PEM.
+/// A certificate in PEM, signed by an authority that signs nothing else.
 pub(crate) struct Certificate {
     pub(crate) authority: Vec<u8>,
     certificate: Vec<u8>,

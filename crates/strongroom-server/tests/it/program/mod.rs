@@ -32,7 +32,7 @@ fn first_start_prints_a_command_that_works() {
     assert_eq!(created["principal"], "arn:aws:iam::000000000000:root");
     assert_eq!(lines.last().unwrap()["message"], "stopped");
 
-    // The keys are there after a second start, which creates nothing.
+    // A second start finds the keys and creates nothing.
     let running = program.serve(&[]);
     assert!(!running.output.contains("created"), "{}", running.output);
     let report = running.boto3(&python, &profile);

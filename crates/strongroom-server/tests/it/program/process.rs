@@ -1,4 +1,4 @@
-//! The program as a process, in a folder of its own.
+//! The program as a process, in a temporary folder.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -21,7 +21,7 @@ pub(crate) struct Program {
 /// A running server.
 pub(crate) struct Running {
     child: Child,
-    /// What it printed at its start.
+    /// The text that it printed at its start.
     pub(crate) output: String,
     pub(crate) url: String,
     log: Arc<Mutex<String>>,
@@ -176,7 +176,7 @@ impl Running {
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
     }
 
-    /// Creates keys on several connections, kills the server meanwhile, and returns the ARNs that it
+    /// Creates keys on several connections until the server is killed, and returns the ARNs that it
     /// acknowledged.
     pub(crate) fn create_keys_until_killed(&self, time: Duration) -> Vec<String> {
         let create = || {
