@@ -1,6 +1,7 @@
 //! Files that only their owner can read, persisted durably together with their names, on paths that
 //! no other user can change.
 
+mod contents;
 mod exposure;
 #[cfg(unix)]
 mod path;
@@ -41,6 +42,7 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+pub use contents::{LockedFile, PrivateFile};
 pub(crate) use exposure::Exposure;
 pub use exposure::TrustedUsers;
 #[cfg(unix)]
