@@ -17,7 +17,6 @@ pub mod credentials;
 mod error;
 pub mod http;
 pub mod metrics;
-mod private_file;
 pub mod reload;
 pub mod signature;
 mod sts;

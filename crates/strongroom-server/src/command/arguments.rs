@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use strongroom::TrustedUsers;
 use strongroom::identity::{AccountId, Principal};
 
 /// A server for the AWS KMS API on the keys of a strongroom store.
@@ -70,6 +71,30 @@ pub(super) struct StoreArguments {
     /// The directory of the audit trail [default: the name of the store with `.audit`].
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) audit: Option<PathBuf>,
+    /// The users who may be able to read files with root keys, passphrases, passwords and TLS keys.
+    #[arg(long, value_name = "USERS", value_enum, default_value_t = Trusted::Owner)]
+    pub(super) trusted_users: Trusted,
+}
+
+impl StoreArguments {
+    /// Returns the users who may be able to read files with secrets.
+    pub(super) const fn trusted_users(&self) -> TrustedUsers {
+        match self.trusted_users {
+            Trusted::Owner => TrustedUsers::Owner,
+            Trusted::Group => TrustedUsers::Group,
+            Trusted::Everyone => TrustedUsers::Everyone,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Trusted {
+    /// The user of the server, and root.
+    Owner,
+    /// Also the group of each file, as in secrets of Kubernetes and credentials of systemd.
+    Group,
+    /// Everyone. For containers without other users.
+    Everyone,
 }
 
 /// The root key of the store.

@@ -1,11 +1,11 @@
 //! The first access key of a new store.
 
+use strongroom::PrivateFile;
 use strongroom::identity::Principal;
 
 use super::opening::{Opened, Store};
 use crate::credentials::{AccessKeys, IssueOptions, issue};
-use crate::error::Result;
-use crate::private_file;
+use crate::error::{Error, Result};
 
 /// The suffix of the file with the first access key.
 const PROFILE: &str = ".aws";
@@ -36,7 +36,9 @@ pub(super) fn prepare(opened: &mut Opened, profile: Option<&std::path::Path>) ->
     let path = profile.map_or_else(|| opened.companion(PROFILE), std::path::Path::to_path_buf);
     let root = Principal::root(opened.kms.principal().account());
     let issued = issue(&opened.kms, &opened.credentials, &root, &IssueOptions::default())?;
-    private_file::replace(&path, issued.expose_profile("default").as_bytes())?;
+    let file = PrivateFile::new(&path);
+    let written = file.lock().and_then(|locked| locked.replace(issued.expose_profile("default").as_bytes()));
+    written.map_err(|error| Error::new(format!("cannot write {}", path.display())).with_source(error))?;
     opened.notes.push(format!("created an access key for {root} in {}", path.display()));
     Ok(Start { keys: opened.credentials.load(&opened.kms)?, profile: Some(path) })
 }

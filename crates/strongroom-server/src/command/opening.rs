@@ -7,17 +7,16 @@ use std::sync::Arc;
 use strongroom::audit::FileTrail;
 use strongroom::identity::Locality;
 use strongroom::seal::RootKey;
-use strongroom::{Kms, KmsBuilder};
+use strongroom::{Kms, KmsBuilder, PrivateFile, TrustedUsers};
 use zeroize::Zeroizing;
 
-use super::arguments::{RootKeyArguments, StoreArguments};
+use super::arguments::StoreArguments;
 use crate::credentials::CredentialsFile;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
-use crate::private_file;
 
 /// The maximum size of a file with a passphrase.
-const MAX_PASSPHRASE: u64 = 4_096;
+const MAX_SECRET: usize = 4_096;
 
 /// The store with the keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,11 +84,11 @@ pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) ->
     let kms = match &store {
         Store::Memory => builder.build()?,
         Store::File(path) => {
-            let root = root_key(&arguments.root_key, &store, is_new, &mut notes)?;
+            let root = root_key(arguments, &store, is_new, &mut notes)?;
             builder.open(path, root)?
         }
         Store::Postgres(url) => {
-            let root = root_key(&arguments.root_key, &store, false, &mut notes)?;
+            let root = root_key(arguments, &store, false, &mut notes)?;
             super::postgres::open(builder, url, root)?
         }
     };
@@ -108,16 +107,14 @@ fn with_audit(builder: KmsBuilder, arguments: &StoreArguments, store: &Store) ->
 
 /// Returns the root key. A file for it is created only with a new store, because another key cannot
 /// open an existing one.
-fn root_key(arguments: &RootKeyArguments, store: &Store, is_new: bool, notes: &mut Vec<String>) -> Result<RootKey> {
+fn root_key(store_arguments: &StoreArguments, store: &Store, is_new: bool, notes: &mut Vec<String>) -> Result<RootKey> {
+    let (arguments, trusted) = (&store_arguments.root_key, store_arguments.trusted_users());
     if let Some(name) = &arguments.root_key_environment {
         return Ok(RootKey::from_environment(name)?);
     }
     if let Some(path) = &arguments.passphrase_file {
-        let content = Zeroizing::new(private_file::read(path, MAX_PASSPHRASE)?);
-        let text = std::str::from_utf8(&content)
-            .map_err(|_| Error::new(format!("the passphrase in {} is not UTF-8", path.display())))?;
-        let line = text.strip_suffix('\n').unwrap_or(text);
-        return Ok(RootKey::from_passphrase(line.strip_suffix('\r').unwrap_or(line))?);
+        let passphrase = read_line(&PrivateFile::new(path).trusted_users(trusted))?;
+        return Ok(RootKey::from_passphrase(&passphrase)?);
     }
     if let Some(name) = &arguments.passphrase_environment {
         let cannot =
@@ -126,13 +123,13 @@ fn root_key(arguments: &RootKeyArguments, store: &Store, is_new: bool, notes: &m
         return Ok(RootKey::from_passphrase(&passphrase)?);
     }
     let path = arguments.root_key_file.clone().unwrap_or_else(|| store.companion(".root-key"));
-    root_key_file(&path, is_new, notes)
+    root_key_file(&path, trusted, is_new, notes)
 }
 
-fn root_key_file(path: &Path, is_new: bool, notes: &mut Vec<String>) -> Result<RootKey> {
+fn root_key_file(path: &Path, trusted: TrustedUsers, is_new: bool, notes: &mut Vec<String>) -> Result<RootKey> {
     let shown = path.display();
     match (path.exists(), is_new) {
-        (true, _) => Ok(RootKey::from_file(path)?),
+        (true, _) => Ok(RootKey::from_file_trusting(path, trusted)?),
         (false, true) => {
             let root = RootKey::generate_file(path)?;
             notes.push(format!(
@@ -144,4 +141,18 @@ fn root_key_file(path: &Path, is_new: bool, notes: &mut Vec<String>) -> Result<R
             "cannot open the store: its root key {shown} is missing; restore it from a backup, or pass --root-key-file"
         ))),
     }
+}
+
+/// Reads a secret from the first line of a private file.
+pub(super) fn read_line(file: &PrivateFile) -> Result<Zeroizing<String>> {
+    let shown = file.path().display();
+    let content =
+        file.read(MAX_SECRET).map_err(|error| Error::new(format!("cannot read {shown}")).with_source(error))?;
+    let text = std::str::from_utf8(&content).map_err(|_| Error::new(format!("the secret in {shown} is not UTF-8")))?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.contains('\n') {
+        return Err(Error::new(format!("{shown} must contain one line with a secret")));
+    }
+    Ok(Zeroizing::new(line.to_owned()))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use strongroom::TrustedUsers;
 use tokio::runtime::{Builder, Runtime};
 
 use super::arguments::{ListenerArguments, ServeArguments};
@@ -42,7 +43,7 @@ fn serve(
 ) -> Result<()> {
     let listener = &arguments.listener;
     let Start { keys, profile } = first_start::prepare(opened, listener.profile.as_deref())?;
-    let tls = tls_files(listener);
+    let tls = tls_files(listener, arguments.store.trusted_users());
     let mut state = State::new(opened.kms.clone(), keys, metrics, limits);
     if let Some(files) = &tls {
         state = state.tls(files.load()?);
@@ -101,9 +102,9 @@ fn runtime(limits: &Limits) -> Result<Runtime> {
         .map_err(|error| Error::new("cannot start the threads of the server").with_source(error))
 }
 
-fn tls_files(arguments: &ListenerArguments) -> Option<TlsFiles> {
+fn tls_files(arguments: &ListenerArguments, trusted: TrustedUsers) -> Option<TlsFiles> {
     let (certificate, key) = (arguments.tls_certificate.as_ref()?, arguments.tls_key.as_ref()?);
-    Some(TlsFiles::new(certificate, key))
+    Some(TlsFiles::new(certificate, key).trusted_users(trusted))
 }
 
 /// Loads the access keys and the certificate again at every SIGHUP. If a file is broken, the

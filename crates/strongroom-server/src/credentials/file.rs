@@ -1,29 +1,29 @@
 //! The file of credentials.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use strongroom::Kms;
 use strongroom::identity::Principal;
+use strongroom::{Kms, LockedFile, PrivateFile};
 
 use super::access_key::{AccessKey, AccessKeys};
 use super::sealing;
 use crate::error::{Error, Result};
-use crate::private_file;
 
 /// The version of the format.
 const VERSION: u32 = 1;
 /// The maximum number of access keys. Loading decrypts the secret of each of them.
 const MAX_ENTRIES: usize = 10_000;
 /// The maximum size of the file.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// A file of credentials. The module describes its format.
 #[derive(Clone, Debug)]
 pub struct CredentialsFile {
-    path: PathBuf,
+    file: PrivateFile,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -101,12 +101,12 @@ fn parse_hash(text: &str) -> Result<[u8; 32]> {
 impl CredentialsFile {
     /// Refers to the file at this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { file: PrivateFile::new(path) }
     }
 
     /// Returns the path.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// Returns the entries. A missing file has none.
@@ -114,11 +114,11 @@ impl CredentialsFile {
     /// # Errors
     /// - If the file cannot be read, is exposed to other users, or is malformed.
     pub fn entries(&self) -> Result<Vec<Entry>> {
-        if !self.path.exists() {
-            return Ok(Vec::new());
-        }
-        let malformed = || format!("cannot read the credentials in {}", self.path.display());
-        let content = private_file::read(&self.path, MAX_BYTES)?;
+        let malformed = || format!("cannot read the credentials in {}", self.path().display());
+        let content = match self.file.read(MAX_BYTES) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            content => content.map_err(|error| Error::new(malformed()).with_source(error))?,
+        };
         let document: Document =
             serde_json::from_slice(&content).map_err(|error| Error::new(malformed()).with_source(error))?;
         if document.version != VERSION {
@@ -137,7 +137,7 @@ impl CredentialsFile {
     pub fn load(&self, kms: &Kms) -> Result<AccessKeys> {
         let open = |entry: &Entry| {
             entry.open(kms).map_err(|error| {
-                let text = format!("cannot use the access key {} in {}", entry.access_key_id, self.path.display());
+                let text = format!("cannot use the access key {} in {}", entry.access_key_id, self.path().display());
                 Error::new(text).with_source(error)
             })
         };
@@ -150,10 +150,11 @@ impl CredentialsFile {
     /// - The errors of [`CredentialsFile::entries`].
     /// - If the file is full, or cannot be written.
     pub fn add(&self, entry: Entry) -> Result<()> {
+        let locked = self.lock()?;
         let mut entries = self.entries()?;
         entries.push(entry);
         check_entries(&entries)?;
-        self.write(entries)
+        self.write(&locked, entries)
     }
 
     /// Deletes an entry. Returns `false` if it does not exist.
@@ -162,13 +163,14 @@ impl CredentialsFile {
     /// - The errors of [`CredentialsFile::entries`].
     /// - If the file cannot be written.
     pub fn delete(&self, access_key_id: &str) -> Result<bool> {
+        let locked = self.lock()?;
         let mut entries = self.entries()?;
         let before = entries.len();
         entries.retain(|entry| entry.access_key_id != access_key_id);
         if entries.len() == before {
             return Ok(false);
         }
-        self.write(entries)?;
+        self.write(&locked, entries)?;
         Ok(true)
     }
 
@@ -177,15 +179,21 @@ impl CredentialsFile {
     /// # Errors
     /// - If the file cannot be written.
     pub fn clear(&self) -> Result<()> {
-        self.write(Vec::new())
+        self.write(&self.lock()?, Vec::new())
     }
 
-    fn write(&self, credentials: Vec<Entry>) -> Result<()> {
+    fn lock(&self) -> Result<LockedFile<'_>> {
+        let cannot = |error| Error::new(format!("cannot change {}", self.path().display())).with_source(error);
+        self.file.lock().map_err(cannot)
+    }
+
+    fn write(&self, locked: &LockedFile<'_>, credentials: Vec<Entry>) -> Result<()> {
         let document = Document { version: VERSION, credentials };
         let mut content = serde_json::to_vec_pretty(&document)
             .map_err(|error| Error::new("cannot encode the credentials").with_source(error))?;
         content.push(b'\n');
-        private_file::replace(&self.path, &content)
+        let cannot = |error| Error::new(format!("cannot write {}", self.path().display())).with_source(error);
+        locked.replace(&content).map_err(cannot)
     }
 }
 

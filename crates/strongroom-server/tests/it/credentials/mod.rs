@@ -131,11 +131,26 @@ fn the_file_is_private() {
     assert_eq!(fs::metadata(&fixture.path).unwrap().permissions().mode() & 0o777, 0o600);
     for mode in [0o640, 0o604, 0o660] {
         set(&fixture.path, mode);
-        assert!(fixture.refusal().contains("chmod 600"), "{}", fixture.refusal());
+        assert!(fixture.refusal().contains("can be accessed by other users"), "{}", fixture.refusal());
     }
     set(&fixture.path, 0o600);
     set(fixture.path.parent().unwrap(), 0o777);
-    assert!(fixture.refusal().contains("its directory"), "{}", fixture.refusal());
+    assert!(fixture.refusal().contains("can be written by other users"), "{}", fixture.refusal());
+}
+
+#[test]
+fn no_access_key_is_lost_if_several_are_created_at_once() {
+    let fixture = Fixture::new();
+    fixture.issue(&user("first"), &IssueOptions::default());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                (0..5).for_each(|_| drop(fixture.issue(&user(&format!("u{thread}")), &IssueOptions::default())))
+            });
+        }
+    });
+    assert_eq!(fixture.file.load(&fixture.kms).unwrap().len(), 21);
 }
 
 #[test]
