@@ -38,6 +38,8 @@ pub(super) enum Command {
     Serve(ServeArguments),
     /// Create, list and delete access keys.
     Credentials(CredentialsArguments),
+    /// Create the tables of a store in PostgreSQL, with a role that may create tables.
+    CreateSchema(SchemaArguments),
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +76,8 @@ pub(super) struct StoreArguments {
     /// The users who may be able to read files with root keys, passphrases, passwords and TLS keys.
     #[arg(long, value_name = "USERS", value_enum, default_value_t = Trusted::Owner)]
     pub(super) trusted_users: Trusted,
+    #[command(flatten)]
+    pub(super) postgres: PostgresArguments,
 }
 
 impl StoreArguments {
@@ -95,6 +99,18 @@ pub(super) enum Trusted {
     Group,
     /// Everyone. For containers without other users.
     Everyone,
+}
+
+/// A store in PostgreSQL. The URL contains everything else.
+#[derive(Debug, Args)]
+pub(super) struct PostgresArguments {
+    /// The schema with the tables, if the store is in PostgreSQL.
+    #[arg(long, value_name = "NAME", default_value = "strongroom")]
+    pub(super) postgres_schema: String,
+    /// The file with the password of the role, read again for each connection [default: the
+    /// environment variable PGPASSWORD].
+    #[arg(long, value_name = "FILE")]
+    pub(super) postgres_password_file: Option<PathBuf>,
 }
 
 /// The root key of the store.
@@ -219,4 +235,13 @@ pub(super) enum CredentialsAction {
         /// The access key ID.
         access_key_id: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaArguments {
+    #[command(flatten)]
+    pub(super) store: StoreArguments,
+    /// Let this role of the database use the tables.
+    #[arg(long, value_name = "ROLE")]
+    pub(super) grant_to: Option<String>,
 }

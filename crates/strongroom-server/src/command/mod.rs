@@ -18,7 +18,7 @@ mod opening;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(not(feature = "postgres"))]
-#[path = "without_postgres.rs"]
+#[path = "postgres_missing.rs"]
 mod postgres;
 mod serve;
 #[cfg(unix)]
@@ -36,6 +36,7 @@ pub fn main() -> ExitCode {
     let result = match Arguments::parse_command() {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Credentials(arguments) => credentials::run(&arguments),
+        Command::CreateSchema(arguments) => opening::create_schema(&arguments.store, arguments.grant_to.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,11 +11,12 @@ use strongroom::{Kms, KmsBuilder, PrivateFile, TrustedUsers};
 use zeroize::Zeroizing;
 
 use super::arguments::StoreArguments;
+use super::postgres;
 use crate::credentials::CredentialsFile;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
-/// The maximum size of a file with a passphrase.
+/// The maximum size of a file with a passphrase or a password.
 const MAX_SECRET: usize = 4_096;
 
 /// The store with the keys.
@@ -66,14 +67,19 @@ impl Opened {
     }
 }
 
+/// Creates the tables of a store in PostgreSQL.
+pub(super) fn create_schema(arguments: &StoreArguments, role: Option<&str>) -> Result<()> {
+    match Store::of(arguments) {
+        Store::Postgres(url) => postgres::create_schema(&url, arguments, role),
+        Store::Memory | Store::File(_) => {
+            Err(Error::new("only a store in PostgreSQL needs a schema; others are created by the first start"))
+        }
+    }
+}
+
 /// Opens the store, or creates it.
 pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) -> Result<Opened> {
     let store = Store::of(arguments);
-    let is_new = match &store {
-        Store::Memory => true,
-        Store::File(path) => !path.exists(),
-        Store::Postgres(_) => false,
-    };
     let mut notes = Vec::new();
     let locality = Locality::new(&arguments.partition, &arguments.region)?;
     let mut builder = Kms::builder().account(arguments.account).locality(locality);
@@ -81,16 +87,14 @@ pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) ->
         builder = builder.metrics(metrics);
     }
     builder = with_audit(builder, arguments, &store);
-    let kms = match &store {
-        Store::Memory => builder.build()?,
+    let mut root = |is_new| root_key(arguments, &store, is_new, &mut notes);
+    let (kms, is_new) = match &store {
+        Store::Memory => (builder.build()?, true),
         Store::File(path) => {
-            let root = root_key(arguments, &store, is_new, &mut notes)?;
-            builder.open(path, root)?
+            let is_new = !path.exists();
+            (builder.open(path, root(is_new)?)?, is_new)
         }
-        Store::Postgres(url) => {
-            let root = root_key(arguments, &store, false, &mut notes)?;
-            super::postgres::open(builder, url, root)?
-        }
+        Store::Postgres(url) => postgres::open(builder, url, arguments, root)?,
     };
     let file = arguments.credentials.clone().unwrap_or_else(|| store.companion(".credentials.json"));
     Ok(Opened { kms, store, credentials: CredentialsFile::new(file), is_new, notes })

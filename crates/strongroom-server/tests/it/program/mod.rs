@@ -1,5 +1,7 @@
 //! The built program: its first start, its commands, and its signals.
 
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
 
 use std::fs;
