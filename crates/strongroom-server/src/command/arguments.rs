@@ -38,6 +38,8 @@ pub(super) enum Command {
     Serve(ServeArguments),
     /// Create, list and delete access keys.
     Credentials(CredentialsArguments),
+    /// Attach policies to users and roles. They take effect in running servers without a signal.
+    Policies(PoliciesArguments),
     /// Create the tables of a store in PostgreSQL, with a role that may create tables.
     CreateSchema(SchemaArguments),
 }
@@ -222,6 +224,10 @@ pub(super) enum CredentialsAction {
         /// The name of the profile.
         #[arg(long, value_name = "NAME", default_value = "default")]
         profile_name: String,
+        /// Attach the policy in this file to the principal, under the name of the file without its
+        /// extension. It applies to all access keys of the principal.
+        #[arg(long, value_name = "FILE")]
+        policy: Option<PathBuf>,
     },
     /// List the access keys, without secrets.
     List {
@@ -235,6 +241,56 @@ pub(super) enum CredentialsAction {
         /// The access key ID.
         access_key_id: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PoliciesArguments {
+    #[command(subcommand)]
+    pub(super) action: PoliciesAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PoliciesAction {
+    /// Attach a policy to a principal, or replace the policy of that name.
+    Put {
+        #[command(flatten)]
+        target: PolicyTarget,
+        /// The file with the policy, in the language of AWS.
+        #[arg(value_name = "FILE")]
+        policy: PathBuf,
+        /// The name of the policy [default: the name of the file without its extension].
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Print a policy of a principal.
+    Get {
+        #[command(flatten)]
+        target: PolicyTarget,
+        /// The name of the policy.
+        name: String,
+    },
+    /// List the names of the policies of a principal.
+    List {
+        #[command(flatten)]
+        target: PolicyTarget,
+    },
+    /// Delete a policy of a principal.
+    Delete {
+        #[command(flatten)]
+        target: PolicyTarget,
+        /// The name of the policy.
+        name: String,
+    },
+}
+
+/// A principal of a store.
+#[derive(Debug, Args)]
+pub(super) struct PolicyTarget {
+    #[command(flatten)]
+    pub(super) store: StoreArguments,
+    /// The ARN of the user or role. The policies of a role apply to its sessions.
+    #[arg(long, value_name = "ARN")]
+    pub(super) principal: Principal,
 }
 
 #[derive(Debug, Args)]

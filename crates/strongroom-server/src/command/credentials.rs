@@ -1,24 +1,28 @@
 //! The command `credentials`.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
-use super::arguments::{CredentialsAction, CredentialsArguments, StoreArguments};
-use super::opening::{self, Opened};
+use super::arguments::{CredentialsAction, CredentialsArguments};
+use super::opening::with_store;
+use super::{policies, print};
 use crate::credentials::{IssueOptions, issue};
 use crate::error::{Error, Result};
 
 /// Performs the action. The KMS is closed at its end, so that the audit trail is complete.
 pub(super) fn run(arguments: &CredentialsArguments) -> Result<()> {
     match &arguments.action {
-        CredentialsAction::Create { store, principal, session_token, lifetime, profile_name } => {
-            with(store, |opened| {
+        CredentialsAction::Create { store, principal, session_token, lifetime, profile_name, policy } => {
+            with_store(store, |opened| {
                 let mut options = IssueOptions::default();
                 if *session_token {
                     options = options.with_session_token();
                 }
                 if let Some(seconds) = lifetime {
                     options = options.lifetime(Duration::from_secs(*seconds));
+                }
+                if let Some(path) = policy {
+                    let name = policies::attach(&opened.kms, principal, path, None)?;
+                    eprintln!("attached the policy {name} to {principal}");
                 }
                 let issued = issue(&opened.kms, &opened.credentials, principal, &options)?;
                 eprintln!(
@@ -28,7 +32,7 @@ pub(super) fn run(arguments: &CredentialsArguments) -> Result<()> {
                 print(&issued.expose_profile(profile_name))
             })
         }
-        CredentialsAction::List { store } => with(store, |opened| {
+        CredentialsAction::List { store } => with_store(store, |opened| {
             let mut lines = String::new();
             for entry in opened.credentials.entries()? {
                 let token = if entry.has_session_token() { "with session token" } else { "permanent" };
@@ -38,7 +42,7 @@ pub(super) fn run(arguments: &CredentialsArguments) -> Result<()> {
             }
             print(&lines)
         }),
-        CredentialsAction::Delete { store, access_key_id } => with(store, |opened| {
+        CredentialsAction::Delete { store, access_key_id } => with_store(store, |opened| {
             if !opened.credentials.delete(access_key_id)? {
                 let path = opened.credentials.path().display();
                 return Err(Error::new(format!("{access_key_id} is not an access key in {path}")));
@@ -46,21 +50,4 @@ pub(super) fn run(arguments: &CredentialsArguments) -> Result<()> {
             print(&format!("deleted {access_key_id}. Send SIGHUP to a running server.\n"))
         }),
     }
-}
-
-fn with(arguments: &StoreArguments, action: impl FnOnce(&Opened) -> Result<()>) -> Result<()> {
-    if arguments.store == "memory" {
-        return Err(Error::new("a store in memory belongs to one process, so its access keys cannot be managed"));
-    }
-    let opened = opening::open(arguments, None)?;
-    opened.notes.iter().for_each(|note| eprintln!("{note}"));
-    let result = action(&opened);
-    opened.kms.close()?;
-    result
-}
-
-fn print(text: &str) -> Result<()> {
-    io::stdout()
-        .write_all(text.as_bytes())
-        .map_err(|error| Error::new("cannot write to standard output").with_source(error))
 }

@@ -5,7 +5,7 @@
 //! | `arguments` | the command line |
 //! | `opening` | the store, the root key, and the KMS on them |
 //! | `first_start` | the first access key of a new store |
-//! | `credentials` | the command that manages access keys |
+//! | `credentials`, `policies` | the commands that manage access keys, and policies of users and roles |
 //! | `postgres` | stores in PostgreSQL |
 //! | `serve`, `signals` | the command that serves, and its signals |
 //! | `log` | the log |
@@ -15,6 +15,7 @@ mod credentials;
 mod first_start;
 mod log;
 mod opening;
+mod policies;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(not(feature = "postgres"))]
@@ -27,15 +28,19 @@ mod signals;
 #[path = "signals_elsewhere.rs"]
 mod signals;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command};
+
+use crate::error::{Error, Result};
 
 /// Runs the program with the arguments of the process.
 pub fn main() -> ExitCode {
     let result = match Arguments::parse_command() {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Credentials(arguments) => credentials::run(&arguments),
+        Command::Policies(arguments) => policies::run(&arguments),
         Command::CreateSchema(arguments) => opening::create_schema(&arguments.store, arguments.grant_to.as_deref()),
     };
     match result {
@@ -45,4 +50,11 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Writes the result of a command.
+fn print(text: &str) -> Result<()> {
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+    written.map_err(|error| Error::new("cannot write to standard output").with_source(error))
 }

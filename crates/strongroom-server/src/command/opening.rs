@@ -100,6 +100,19 @@ pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) ->
     Ok(Opened { kms, store, credentials: CredentialsFile::new(file), is_new, notes })
 }
 
+/// Opens an existing store, performs an action of the operator, and closes it, so that the audit trail
+/// is complete.
+pub(super) fn with_store(arguments: &StoreArguments, action: impl FnOnce(&Opened) -> Result<()>) -> Result<()> {
+    if Store::of(arguments) == Store::Memory {
+        return Err(Error::new("a store in memory belongs to one process, so other processes cannot change it"));
+    }
+    let opened = open(arguments, None)?;
+    opened.notes.iter().for_each(|note| eprintln!("{note}"));
+    let result = action(&opened);
+    opened.kms.close()?;
+    result
+}
+
 fn with_audit(builder: KmsBuilder, arguments: &StoreArguments, store: &Store) -> KmsBuilder {
     let directory = match (&arguments.audit, store) {
         (Some(directory), _) => directory.clone(),

@@ -1,5 +1,6 @@
 //! The built program: its first start, its commands, and its signals.
 
+mod policies;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod process;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -91,6 +91,24 @@ impl Program {
         let output = command(&["credentials", action, "--store", &self.store()]).args(rest).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `policies`, which must succeed, and returns its output.
+    pub(crate) fn policies(&self, action: &str, principal: &str, rest: &[&str]) -> String {
+        let output = self.run_policies(action, principal, rest);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs `policies`, which must fail, and returns its error.
+    pub(crate) fn policies_fail(&self, action: &str, principal: &str, rest: &[&str]) -> String {
+        let output = self.run_policies(action, principal, rest);
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn run_policies(&self, action: &str, principal: &str, rest: &[&str]) -> Output {
+        command(&["policies", action, "--store", &self.store(), "--principal", principal]).args(rest).output().unwrap()
     }
 
     /// Creates a certificate for the loopback address with OpenSSL, and returns the paths of the
