@@ -52,6 +52,9 @@ pub enum Action {
     /// contains the rotation of the root key, a reset of metering, and operations on the trail
     /// itself.
     Authority(&'static str),
+    /// A server refused requests because it could not authenticate them: a summary of an interval
+    /// ([`RefusedRequests`](super::RefusedRequests)).
+    RefuseRequests,
     /// A call of an operation of AWS KMS that this library lacks. Contains the name of the
     /// operation, or `UnknownOperation` if AWS KMS has none of that name.
     Unsupported(&'static str),
@@ -73,6 +76,7 @@ impl Action {
             Self::DeleteIdentityPolicy => "DeleteIdentityPolicy",
             Self::ExportKey => "ExportKey",
             Self::ImportKeys => "ImportKeys",
+            Self::RefuseRequests => "RefuseRequests",
             Self::Authority(method) | Self::Unsupported(method) => method,
         }
     }
@@ -148,6 +152,8 @@ pub enum ParameterValue {
     Texts(Box<[Box<str>]>),
     /// Pairs of names and values.
     Pairs(Box<[(Box<str>, Box<str>)]>),
+    /// Different names, and how often each of them was counted.
+    Counts(Box<[(Box<str>, u64)]>),
 }
 
 impl ParameterValue {
@@ -234,7 +240,8 @@ pub struct AuditEvent {
     /// The action.
     pub action: Action,
     /// The principal that requested the action. For automatic actions of the library, this is the
-    /// root of the key's account.
+    /// root of the key's account. A summary of refused requests has the authority, which recorded
+    /// it: the requests have no principal.
     pub principal: Principal,
     /// The service that forwarded the request for the principal, if any.
     pub via_service: Option<ServiceName>,
@@ -304,6 +311,7 @@ impl AuditEvent {
             | Action::DeleteKey
             | Action::CreateServiceKey
             | Action::ImportKeys
+            | Action::RefuseRequests
             | Action::Authority(_)
             | Action::Unsupported(_)
             | Action::PutIdentityPolicy

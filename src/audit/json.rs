@@ -110,7 +110,8 @@ impl Serialize for Json<'_> {
             | Action::DeleteKey
             | Action::CreateServiceKey
             | Action::ExportKey
-            | Action::ImportKeys => ("AwsServiceEvent", "serviceEventDetails"),
+            | Action::ImportKeys
+            | Action::RefuseRequests => ("AwsServiceEvent", "serviceEventDetails"),
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("eventVersion", EVENT_VERSION)?;
@@ -212,6 +213,7 @@ impl Serialize for Value<'_> {
             ParameterValue::Number(number) => serializer.serialize_u64(*number),
             ParameterValue::Bool(value) => serializer.serialize_bool(*value),
             ParameterValue::Texts(texts) => serializer.collect_seq(texts),
+            ParameterValue::Counts(counts) => serializer.collect_map(counts.iter().map(|(name, count)| (name, count))),
             ParameterValue::Pairs(pairs) => {
                 let mut map = serializer.serialize_map(None)?;
                 for (place, (name, value)) in pairs.iter().enumerate() {

@@ -54,6 +54,7 @@ mod file;
 mod json;
 mod line;
 mod memory;
+mod refused_requests;
 mod tee;
 #[cfg(feature = "tracing")]
 mod tracing;
@@ -68,6 +69,7 @@ pub use event::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
 pub use file::{DEFAULT_TRAIL_FILE_BYTES, Durability, FileTrail};
 pub use json::to_json;
 pub use memory::{DEFAULT_TRAIL_CAPACITY, MemoryTrail};
+pub use refused_requests::RefusedRequests;
 pub use tee::Tee;
 #[cfg(feature = "tracing")]
 pub use tracing::TracingTrail;

@@ -36,7 +36,7 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 /// | metering | [`metered_keys`](Kms::metered_keys), [`reset_metering`](Kms::reset_metering), [`get_key_last_usage`](Kms::get_key_last_usage) |
 /// | custom key stores | [`create_custom_key_store`](Kms::create_custom_key_store), [`describe_custom_key_stores`](Kms::describe_custom_key_stores), [`describe_custom_key_store`](Kms::describe_custom_key_store), [`describe_custom_key_store_by_name`](Kms::describe_custom_key_store_by_name), [`update_custom_key_store`](Kms::update_custom_key_store), [`connect_custom_key_store`](Kms::connect_custom_key_store), [`disconnect_custom_key_store`](Kms::disconnect_custom_key_store), [`delete_custom_key_store`](Kms::delete_custom_key_store), [`declare_successor`](Kms::declare_successor), [`custom_key_stores`](Kms::custom_key_stores) |
 /// | maintenance | [`run_maintenance`](Kms::run_maintenance), [`maintain_every`](Kms::maintain_every), [`confirm_clock`](Kms::confirm_clock), [`verify_store`](Kms::verify_store), [`rotate_root_key`](Kms::rotate_root_key), [`move_root_key`](Kms::move_root_key), [`root_key_status`](Kms::root_key_status) |
-/// | audit log | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
+/// | audit log | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain), [`record_refused_requests`](Kms::record_refused_requests) |
 /// | tests | [`create_insecure_test_key`](Kms::create_insecure_test_key) |
 ///
 /// # Errors of every operation
