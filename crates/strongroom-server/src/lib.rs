@@ -17,6 +17,7 @@ pub mod credentials;
 mod error;
 pub mod http;
 pub mod metrics;
+mod refusals;
 pub mod reload;
 pub mod signature;
 mod sts;

@@ -160,6 +160,9 @@ pub(super) struct ListenerArguments {
     /// The time between two runs of maintenance, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) maintenance_interval: u64,
+    /// The time between two events about refused requests in the audit trail, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) refusal_interval: u64,
     /// The number of connections. Others wait.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_connections: Option<u32>,

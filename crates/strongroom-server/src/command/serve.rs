@@ -65,13 +65,16 @@ fn serve(
         let server = Server::bind(listener.listen, Arc::clone(&state)).await?;
         let stop = signals::stop()?;
         let reload = reload(Arc::clone(&state), opened.credentials.clone(), tls)?;
+        let record = record_refusals(Arc::clone(&state), Duration::from_secs(listener.refusal_interval));
         announce(&server, opened, arguments, profile.as_deref());
         tokio::select! {
             completed = server.serve(stop) => Ok::<_, Error>(completed),
             () = reload => Ok(true),
+            () = record => Ok(true),
         }
     })?;
     drop(maintenance);
+    state.record_refusals()?;
     if completed {
         tracing::info!("stopped");
     } else {
@@ -96,8 +99,8 @@ fn limits(arguments: &ListenerArguments) -> Limits {
 fn runtime(limits: &Limits) -> Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
-        // One more than the calls, for reloading.
-        .max_blocking_threads(limits.workers.saturating_add(1))
+        // Two more than the calls, for reloading and for refused requests.
+        .max_blocking_threads(limits.workers.saturating_add(2))
         .build()
         .map_err(|error| Error::new("cannot start the threads of the server").with_source(error))
 }
@@ -121,6 +124,19 @@ fn reload(state: Arc<State>, credentials: CredentialsFile, tls: Option<TlsFiles>
             }
         }
     })
+}
+
+/// Writes an event about refused requests to the audit trail in every interval that has some.
+async fn record_refusals(state: Arc<State>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let state = Arc::clone(&state);
+        match tokio::task::spawn_blocking(move || state.record_refusals()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(error = %error, "the refused requests are not in the audit trail yet"),
+            Err(_) => tracing::error!("the refused requests of an interval are not in the audit trail"),
+        }
+    }
 }
 
 fn load_again(state: &State, credentials: &CredentialsFile, tls: Option<&TlsFiles>) {

@@ -21,6 +21,7 @@ pub(super) struct Call {
     pub(super) protocol: Protocol,
     pub(super) parts: Parts,
     pub(super) body: Zeroizing<Vec<u8>>,
+    pub(super) peer: IpAddr,
     pub(super) request_id: String,
 }
 
@@ -35,7 +36,11 @@ impl Call {
     pub(super) fn run(&self, state: &Arc<State>) -> Answer {
         let id = &self.request_id;
         let mut answer = match self.authenticate(state) {
-            Err(refusal) => Answer::refusal(self.protocol, &refusal, id),
+            Err(refusal) => {
+                let named = refusal.access_key_id().filter(|id| state.keys.current().find(id).is_some());
+                state.refusals.count(refusal.kind().exception(), named, self.peer);
+                Answer::refusal(self.protocol, &refusal, id)
+            }
             Ok(caller) => {
                 let mut answer = match caller.handle.with_request_id(id) {
                     Ok(handle) => self.perform(&handle),

@@ -43,8 +43,8 @@ async fn route(state: &Arc<State>, peer: SocketAddr, request: Request<Incoming>,
         (&Method::GET, "/metrics") if state.metrics_for_all || peer.ip().to_canonical().is_loopback() => {
             Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.page())
         }
-        (&Method::POST, "/") => perform(state, request, id).await,
-        (&Method::GET, "/") if is_presigned(request.uri().query()) => perform(state, request, id).await,
+        (&Method::POST, "/") => perform(state, peer, request, id).await,
+        (&Method::GET, "/") if is_presigned(request.uri().query()) => perform(state, peer, request, id).await,
         (_, path) => {
             let status = if path == "/" { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
             let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
@@ -68,7 +68,7 @@ fn protocol(request: &Request<Incoming>) -> Option<Protocol> {
     }
 }
 
-async fn perform(state: &Arc<State>, request: Request<Incoming>, id: &str) -> Answer {
+async fn perform(state: &Arc<State>, peer: SocketAddr, request: Request<Incoming>, id: &str) -> Answer {
     let Some(protocol) = protocol(&request) else {
         let text = "The Content-Type must be application/x-amz-json-1.1, or a form for STS.";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -79,7 +79,7 @@ async fn perform(state: &Arc<State>, request: Request<Incoming>, id: &str) -> An
         Ok(body) => body,
         Err(incomplete) => return refuse_body(protocol, &incomplete, state.limits.body_bytes, id).closing(),
     };
-    let call = Call { protocol, parts, body, request_id: id.to_owned() };
+    let call = Call { protocol, parts, body, peer: peer.ip(), request_id: id.to_owned() };
     let shared = Arc::clone(state);
     match state.workers.run(move || call.run(&shared)).await {
         Ok(answer) => answer,

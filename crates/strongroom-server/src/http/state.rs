@@ -11,6 +11,7 @@ use super::workers::Workers;
 use crate::credentials::AccessKeys;
 use crate::error::Result;
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::reload::Reloadable;
 
 /// The state of a server: the KMS, the access keys, and the limits.
@@ -23,6 +24,7 @@ pub struct State {
     pub(super) metrics: Arc<Metrics>,
     pub(super) limits: Limits,
     pub(super) workers: Workers,
+    pub(super) refusals: Refusals,
     /// The handle of unsigned requests, which only a local server for development accepts.
     pub(super) unsigned: Option<Kms>,
     /// The page `/metrics` is for every client, not only for those of the same machine.
@@ -37,6 +39,7 @@ impl State {
         Self {
             region: kms.locality().region().to_owned(),
             workers: Workers::new(&limits),
+            refusals: Refusals::new(),
             kms,
             keys: Reloadable::new(keys),
             tls: None,
@@ -88,6 +91,15 @@ impl State {
         if let Some(tls) = &self.tls {
             tls.replace(config);
         }
+    }
+
+    /// Writes an event about the requests whose signatures were refused since the last call to the
+    /// audit trail. Call this regularly and at the end. If nothing was refused, it writes nothing.
+    ///
+    /// # Errors
+    /// - If the audit trail cannot be written. The next event contains these requests, too.
+    pub fn record_refusals(&self) -> Result<()> {
+        self.refusals.record(&self.kms)
     }
 
     pub(super) fn stop(&self) {

@@ -48,11 +48,12 @@ impl RefusalKind {
 pub struct Refusal {
     kind: RefusalKind,
     message: String,
+    access_key_id: Option<String>,
 }
 
 impl Refusal {
     pub(super) fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), access_key_id: None }
     }
 
     pub(super) fn incomplete(message: impl Into<String>) -> Self {
@@ -72,6 +73,18 @@ impl Refusal {
 
     pub(super) fn unrecognized() -> Self {
         Self::new(RefusalKind::UnrecognizedClient, "The security token included in the request is invalid.")
+    }
+
+    /// Adds the access key ID that the request names.
+    pub(super) fn naming(mut self, access_key_id: &str) -> Self {
+        self.access_key_id = Some(access_key_id.to_owned());
+        self
+    }
+
+    /// Returns the access key ID that the request names. The request does not prove that its sender
+    /// has the access key, or that it exists.
+    pub fn access_key_id(&self) -> Option<&str> {
+        self.access_key_id.as_deref()
     }
 
     /// Returns the kind.

@@ -45,20 +45,30 @@ pub fn verify<'k>(
     now: SystemTime,
 ) -> Result<&'k AccessKey, Refusal> {
     let presented = parse(request)?;
+    check(request, &presented, expected, keys, now).map_err(|refusal| refusal.naming(&presented.scope.access_key_id))
+}
+
+fn check<'k>(
+    request: &SignedRequest<'_>,
+    presented: &Presented,
+    expected: &Expected<'_>,
+    keys: &'k AccessKeys,
+    now: SystemTime,
+) -> Result<&'k AccessKey, Refusal> {
     if request.uri().path() != "/" {
         return Err(Refusal::incomplete("The path of a request must be '/'."));
     }
     presented.scope.check(expected, &presented.date.text)?;
-    match presented.place {
+    match &presented.place {
         Place::Header => presented.date.check_skew(now)?,
-        Place::Query { expires, .. } => presented.date.check_presigned(now, expires)?,
+        Place::Query { expires, .. } => presented.date.check_presigned(now, *expires)?,
     }
     payload::check(request)?;
-    let headers = request.covered_by(&presented)?;
+    let headers = request.covered_by(presented)?;
 
     let key = keys.find(&presented.scope.access_key_id);
     let secret = key.map_or(NO_SECRET, AccessKey::expose_secret);
-    let computed = sign_again(request, &presented, &headers, expected, secret)?;
+    let computed = sign_again(request, presented, &headers, expected, secret)?;
     let is_signed = bool::from(computed.as_bytes().ct_eq(presented.signature.as_bytes()));
     match key {
         None => Err(Refusal::unrecognized()),

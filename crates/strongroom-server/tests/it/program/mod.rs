@@ -4,6 +4,7 @@ mod policies;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod process;
+mod refusals;
 
 use std::fs;
 use std::time::Duration;
