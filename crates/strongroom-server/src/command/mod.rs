@@ -8,6 +8,7 @@
 //! | `credentials`, `policies` | the commands that manage access keys, and policies of users and roles |
 //! | `postgres` | stores in PostgreSQL |
 //! | `serve`, `signals` | the command that serves, and its signals |
+//! | `service_manager` | messages to systemd |
 //! | `log` | the log |
 
 mod arguments;
@@ -22,6 +23,11 @@ mod postgres;
 #[path = "postgres_missing.rs"]
 mod postgres;
 mod serve;
+#[cfg(target_os = "linux")]
+mod service_manager;
+#[cfg(not(target_os = "linux"))]
+#[path = "service_manager_elsewhere.rs"]
+mod service_manager;
 #[cfg(unix)]
 mod signals;
 #[cfg(not(unix))]

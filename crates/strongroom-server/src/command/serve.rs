@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::arguments::{ListenerArguments, ServeArguments};
 use super::first_start::{self, Start};
 use super::opening::{self, Opened};
-use super::{log, signals};
+use super::{log, service_manager, signals};
 use crate::credentials::CredentialsFile;
 use crate::error::{Error, Result};
 use crate::http::{Limits, Server, State};
@@ -67,6 +67,11 @@ fn serve(
         let reload = reload(Arc::clone(&state), opened.credentials.clone(), tls)?;
         let record = record_refusals(Arc::clone(&state), Duration::from_secs(listener.refusal_interval));
         announce(&server, opened, arguments, profile.as_deref());
+        service_manager::ready();
+        let stop = async {
+            stop.await;
+            service_manager::stopping();
+        };
         tokio::select! {
             completed = server.serve(stop) => Ok::<_, Error>(completed),
             () = reload => Ok(true),

@@ -4,6 +4,8 @@
 
 mod credentials;
 mod http;
+#[cfg(target_os = "linux")]
+mod packaging;
 #[cfg(unix)]
 mod program;
 mod signature;

@@ -1,0 +1,5 @@
+//! Other platforms have no such service manager.
+
+pub(super) fn ready() {}
+
+pub(super) fn stopping() {}
