@@ -20,6 +20,7 @@
 //! | import your own key material | [`bring_your_own_key`] |
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
 //! | call it from async code | [`async_programs`] |
+//! | serve AWS SDKs and the AWS CLI | [`endpoint`] |
 //! | decide who may do what | [`access`]: principals, accounts, metering; [`policies`]: key policies, identity policies, grants |
 //! | replace a part: store, keyring, provider, policy, audit sink | [`custom_parts`] |
 //!
@@ -78,6 +79,9 @@ pub mod hsm {}
 
 #[doc = include_str!("async_programs.md")]
 pub mod async_programs {}
+
+#[doc = include_str!("endpoint.md")]
+pub mod endpoint {}
 
 #[doc = include_str!("access.md")]
 pub mod access {}

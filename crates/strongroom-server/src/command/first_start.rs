@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// The suffix of the file with the first access key.
 const PROFILE: &str = ".aws";
 
-/// The access keys at the start, and the file with the first one if it was just created.
+/// The access keys at the start, and the file with the first one if it exists.
 pub(super) struct Start {
     pub(super) keys: AccessKeys,
     pub(super) profile: Option<std::path::PathBuf>,
@@ -19,21 +19,21 @@ pub(super) struct Start {
 /// Loads the access keys. For a new store, creates one for the root of the account, and writes it to
 /// a file for AWS clients, so that no secret appears on the terminal or in a log.
 pub(super) fn prepare(opened: &mut Opened, profile: Option<&std::path::Path>) -> Result<Start> {
+    let path = profile.map_or_else(|| opened.companion(PROFILE), std::path::Path::to_path_buf);
     let is_memory = opened.store == Store::Memory;
     if !opened.is_new || (opened.credentials.path().exists() && !is_memory) {
         let keys = opened.credentials.load(&opened.kms)?;
         if keys.is_empty() {
-            let path = opened.credentials.path().display();
+            let file = opened.credentials.path().display();
             let hint = "create one with `strongroom-server credentials create`, and send SIGHUP";
-            opened.notes.push(format!("there are no access keys in {path}: {hint}"));
+            opened.notes.push(format!("there are no access keys in {file}: {hint}"));
         }
-        return Ok(Start { keys, profile: None });
+        return Ok(Start { keys, profile: Some(path).filter(|path| path.exists()) });
     }
     if is_memory {
         // The secrets of an earlier store in memory cannot be decrypted.
         opened.credentials.clear()?;
     }
-    let path = profile.map_or_else(|| opened.companion(PROFILE), std::path::Path::to_path_buf);
     let root = Principal::root(opened.kms.principal().account());
     let issued = issue(&opened.kms, &opened.credentials, &root, &IssueOptions::default())?;
     let file = PrivateFile::new(&path);

@@ -170,10 +170,21 @@ fn announce(server: &Server, opened: &Opened, arguments: &ServeArguments, profil
         println!("WARNING: requests without a known access key act as the root of the account (--insecure-local)");
     }
     println!("listening on {scheme}://{address}");
-    let mut line = String::new();
+    let (mut line, mut options) = (String::new(), "");
     if let Some(profile) = profile {
-        line.push_str(&format!("AWS_SHARED_CREDENTIALS_FILE={} ", profile.display()));
+        // The profile is named, because variables with other access keys would prevail otherwise.
+        let absolute = std::path::absolute(profile).unwrap_or_else(|_| profile.to_owned());
+        line.push_str(&format!("AWS_SHARED_CREDENTIALS_FILE={} ", quoted(&absolute.display().to_string())));
+        options = " --profile default";
     }
-    println!("try: {line}aws kms list-keys --endpoint-url {scheme}://{address} --region {region}");
+    println!("try: {line}aws kms list-keys{options} --endpoint-url {scheme}://{address} --region {region}");
     tracing::info!(address = %address, scheme, "listening");
+}
+
+/// Quotes a word for a shell if it needs it.
+fn quoted(word: &str) -> String {
+    if word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@%".contains(&byte)) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
 }

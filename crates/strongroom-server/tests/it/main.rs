@@ -4,6 +4,8 @@
 
 mod credentials;
 mod http;
+#[cfg(unix)]
+mod manual;
 #[cfg(target_os = "linux")]
 mod packaging;
 #[cfg(unix)]

@@ -3,7 +3,7 @@
 mod policies;
 #[cfg(feature = "postgres")]
 mod postgres;
-mod process;
+pub(crate) mod process;
 mod refusals;
 
 use std::fs;
