@@ -178,7 +178,7 @@ pub use error::{Error, ErrorKind, Fault, Result};
 pub use kms::{
     Kms, KmsAead, KmsAliasSigner, KmsBuilder, KmsLimits, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey,
 };
-pub use private_file::{LockedFile, PrivateFile, TrustedUsers};
+pub use private_file::TrustedUsers;
 pub use secret::SecretBytes;
 
 /// Requests and responses of the operations of [`Kms`], named as in the AWS KMS API.

@@ -14,6 +14,8 @@
 //! keys](crate::manual::persistence#the-root-key) of the manual compares the sources and describes
 //! rotation.
 //!
+//! [`PrivateFile`] reads other files with secrets with the same checks as a root key file.
+//!
 //! # Examples
 //! ```
 //! # #[cfg(feature = "sqlite")] {
@@ -51,6 +53,8 @@ pub use passphrase::{PassphraseCost, UnsuitablePassphrase};
 pub use root_key::RootKey;
 pub(crate) use root_record::{RootRecord, WrappedVersion, rewritten_root_record};
 pub(crate) use versions::RootKeyVersions;
+
+pub use crate::private_file::{LockedFile, PrivateFile};
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;

@@ -16,7 +16,7 @@ use super::exposure::{Exposure, TrustedUsers};
 ///
 /// # Examples
 /// ```
-/// use strongroom::PrivateFile;
+/// use strongroom::seal::PrivateFile;
 ///
 /// let directory = tempfile::tempdir()?;
 /// let file = PrivateFile::new(directory.path().join("password"));
@@ -49,7 +49,8 @@ impl PrivateFile {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{PrivateFile, TrustedUsers};
+    /// use strongroom::TrustedUsers;
+    /// use strongroom::seal::PrivateFile;
     ///
     /// let directory = tempfile::tempdir()?;
     /// let path = directory.path().join("password");
@@ -132,7 +133,7 @@ impl PrivateFile {
 ///
 /// # Examples
 /// ```
-/// use strongroom::PrivateFile;
+/// use strongroom::seal::PrivateFile;
 ///
 /// let directory = tempfile::tempdir()?;
 /// let file = PrivateFile::new(directory.path().join("counter"));

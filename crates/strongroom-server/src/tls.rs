@@ -7,7 +7,8 @@ use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use strongroom::{PrivateFile, TrustedUsers};
+use strongroom::TrustedUsers;
+use strongroom::seal::PrivateFile;
 
 use crate::error::{Error, Result};
 

@@ -1,7 +1,7 @@
 //! The first access key of a new store.
 
-use strongroom::PrivateFile;
 use strongroom::identity::Principal;
+use strongroom::seal::PrivateFile;
 
 use super::opening::{Opened, Store};
 use crate::credentials::{AccessKeys, IssueOptions, issue};

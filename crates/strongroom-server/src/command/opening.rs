@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use strongroom::audit::FileTrail;
 use strongroom::identity::Locality;
-use strongroom::seal::RootKey;
-use strongroom::{Kms, KmsBuilder, PrivateFile, TrustedUsers};
+use strongroom::seal::{PrivateFile, RootKey};
+use strongroom::{Kms, KmsBuilder, TrustedUsers};
 use zeroize::Zeroizing;
 
 use super::arguments::StoreArguments;

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strongroom::Kms;
 use strongroom::identity::Principal;
-use strongroom::{Kms, LockedFile, PrivateFile};
+use strongroom::seal::{LockedFile, PrivateFile};
 
 use super::access_key::{AccessKey, AccessKeys};
 use super::sealing;

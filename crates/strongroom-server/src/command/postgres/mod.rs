@@ -5,9 +5,9 @@ mod url;
 
 use std::env;
 
-use strongroom::seal::RootKey;
+use strongroom::seal::{PrivateFile, RootKey};
 use strongroom::store::{KeyStore, PostgresOptions, PostgresStore, Revision};
-use strongroom::{ErrorKind, Kms, KmsBuilder, PrivateFile, SecretBytes};
+use strongroom::{ErrorKind, Kms, KmsBuilder, SecretBytes};
 
 use self::url::DatabaseUrl;
 use super::arguments::StoreArguments;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
-use strongroom::{PrivateFile, TrustedUsers};
+use strongroom::TrustedUsers;
+use strongroom::seal::PrivateFile;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::error::{Error, Result};
