@@ -44,3 +44,32 @@ impl Refusals {
 fn since_now() -> RefusedRequests {
     RefusedRequests::since(Timestamp::from(SystemTime::now()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use strongroom::audit::MemoryTrail;
+
+    use super::*;
+
+    #[test]
+    fn requests_that_could_not_be_recorded_are_in_the_next_event() -> Result<()> {
+        let refusals = Refusals::new();
+        let (one, two) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let closed = Kms::in_memory()?;
+        closed.close()?;
+        refusals.count("InvalidSignatureException", None, one);
+        assert!(refusals.record(&closed).is_err());
+        refusals.count("InvalidSignatureException", Some("AKIAIOSFODNN7EXAMPLE"), two);
+
+        let trail = Arc::new(MemoryTrail::default());
+        let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+        refusals.record(&kms)?;
+        refusals.record(&kms)?;
+        let events = trail.events();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0].parameters[1], ("requests", 2_u64.into()));
+        Ok(())
+    }
+}

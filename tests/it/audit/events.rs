@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use strongroom::audit::{Action, AuditEvent, FileTrail, MemoryTrail, Outcome, to_json};
+use strongroom::audit::{Action, AuditEvent, FileTrail, MemoryTrail, Outcome, RefusedRequests, to_json};
 use strongroom::identity::{AccountId, Locality, Principal};
 use strongroom::key::{KeySpec, KeyUsage, Operation, RotationPeriod, Tag};
 use strongroom::policy::{GrantConstraints, GrantTerms};
@@ -43,6 +43,40 @@ impl Watched {
     fn json(&self) -> std::result::Result<Value, Box<dyn std::error::Error>> {
         Ok(serde_json::from_str(&to_json(&self.last(), &Locality::default())?)?)
     }
+}
+
+/// A request that nobody is known to have sent appears in no event of a principal.
+#[test]
+fn requests_that_a_server_refused_are_counted_in_one_event() -> TestResult {
+    let watched = Watched::new()?;
+    let mut refused = RefusedRequests::since(Timestamp::from_unix_millis(1_600_000_000_000));
+    watched.kms.record_refused_requests(&refused)?;
+    assert_eq!(watched.trail.events(), []);
+    for source in ["192.0.2.1", "192.0.2.1", "192.0.2.2"] {
+        refused.add("InvalidSignatureException", Some("AKIAIOSFODNN7EXAMPLE"), source);
+    }
+    watched.kms.record_refused_requests(&refused)?;
+    let event = watched.json()?;
+    assert_eq!((&event["eventType"], &event["eventName"]), (&json!("AwsServiceEvent"), &json!("RefuseRequests")));
+    assert_eq!(
+        (&event["outcome"], &event["readOnly"], &event["resources"]),
+        (&json!("success"), &json!(false), &json!([]))
+    );
+    let details = json!({
+        "since": "2020-09-13T12:26:40Z", "requests": 3, "reasons": {"InvalidSignatureException": 3},
+        "claimedAccessKeyIds": {"AKIAIOSFODNN7EXAMPLE": 3}, "sourceIPAddresses": {"192.0.2.1": 2, "192.0.2.2": 1},
+    });
+    assert_eq!(event["serviceEventDetails"], details);
+
+    let narrowed = watched.kms.as_principal(watched.kms.principal().clone())?;
+    assert_eq!(kind(narrowed.record_refused_requests(&refused)), ErrorKind::AccessDenied);
+    assert_eq!(watched.json()?["eventName"], "RecordRefusedRequests");
+
+    let folder = tempfile::tempdir()?;
+    let kms = any_store::builder().audit(FileTrail::new(folder.path())).build()?;
+    kms.record_refused_requests(&refused)?;
+    assert!(kms.verify_audit_trail(folder.path())?.is_intact());
+    Ok(())
 }
 
 /// The ID is that of the handle: every event of its calls has it, refused or not, also of handles

@@ -11,7 +11,7 @@ use std::time::Duration;
 use strongroom::algorithm::{
     KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
-use strongroom::audit::{ChainId, FileTrail, MemoryTrail, Outcome};
+use strongroom::audit::{ChainId, FileTrail, MemoryTrail, Outcome, RefusedRequests};
 use strongroom::crypto::CryptoBackend;
 use strongroom::export::{ExportIdentity, ExportRecipient};
 use strongroom::identity::{AccountId, Principal};
@@ -222,6 +222,10 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
         w.kms.verify_signed_audit_trail("nowhere", &|_: &[u8], _: &[u8]| Ok(true)).map(drop)
     }),
     ("audit_chains", |w| w.kms.audit_chains().map(drop)),
+    ("record_refused_requests", |w| {
+        let narrowed = w.kms.as_principal(w.kms.principal().clone())?;
+        narrowed.record_refused_requests(&RefusedRequests::since(SystemClock.now()))
+    }),
     ("forget_audit_chain", |w| w.kms.forget_audit_chain(w.chain)),
     // The last one, because later calls are rejected without an event.
     ("close", |w| w.kms.close()),
