@@ -51,8 +51,8 @@ impl Parameters {
 impl DatabaseUrl {
     /// Parses a URL. The role may have a password from elsewhere.
     pub(super) fn parse(url: &str, has_password: bool) -> Result<Self> {
-        let (mut connection_string, parameters) = split(url)?;
-        let config: Config = connection_string
+        let (base, mut query, parameters) = split(url)?;
+        let config: Config = joined(base, &query)
             .parse()
             // The error can contain a part of the URL, which can contain a password.
             .map_err(|_| malformed("it is not in the form that libpq accepts"))?;
@@ -65,10 +65,7 @@ impl DatabaseUrl {
                 return Err(malformed("sslmode must be verify-full, require (which means the same here) or disable"));
             }
         };
-        let mut append = |name: &str, value: &str| {
-            let separator = if connection_string.contains('?') { '&' } else { '?' };
-            connection_string.push_str(&format!("{separator}{name}={value}"));
-        };
+        let mut append = |name: &str, value: &str| query.push(format!("{name}={value}"));
         if verifies {
             append("sslmode", "require");
         } else if parameters.mode.is_some() {
@@ -96,7 +93,7 @@ impl DatabaseUrl {
             (Some(_), Some(_)) => return Err(malformed("sslcert needs TLS")),
             (Some(_), None) | (None, Some(_)) => return Err(malformed("sslcert and sslkey belong together")),
         };
-        Ok(Self { connection_string, authorities, client })
+        Ok(Self { connection_string: joined(base, &query), authorities, client })
     }
 
     /// Returns the URL for the library. It can contain a password.
@@ -115,8 +112,8 @@ impl DatabaseUrl {
     }
 }
 
-/// Removes the parameters about TLS from a URL.
-fn split(url: &str) -> Result<(String, Parameters)> {
+/// Splits a URL at its query. Returns what is before it, the other parameters, and those about TLS.
+fn split(url: &str) -> Result<(&str, Vec<String>, Parameters)> {
     // As in the parser of the driver, credentials end at the first '@' and may contain a '?'.
     let start = url.find('@').map_or(0, |at| at + 1);
     let (base, query) = match url[start..].find('?') {
@@ -129,7 +126,7 @@ fn split(url: &str) -> Result<(String, Parameters)> {
         let (name, value) = pair.split_once('=').ok_or_else(|| malformed("a parameter has no value"))?;
         let name = percent_decode_str(name).decode_utf8().map_err(|_| malformed("a parameter is not UTF-8"))?;
         let Some(slot) = parameters.named(&name) else {
-            others.push(pair);
+            others.push(pair.to_owned());
             continue;
         };
         let value = percent_decode_str(value).decode_utf8().map_err(|_| malformed("a parameter is not UTF-8"))?;
@@ -137,8 +134,11 @@ fn split(url: &str) -> Result<(String, Parameters)> {
             return Err(malformed(&format!("it has {name} twice")));
         }
     }
-    let separator = if others.is_empty() { "" } else { "?" };
-    Ok((format!("{base}{separator}{}", others.join("&")), parameters))
+    Ok((base, others, parameters))
+}
+
+fn joined(base: &str, query: &[String]) -> String {
+    if query.is_empty() { base.to_owned() } else { format!("{base}?{}", query.join("&")) }
 }
 
 /// Returns `true` if no network is between this process and all servers.
@@ -150,7 +150,7 @@ fn is_local(config: &Config) -> bool {
     };
     match config.get_hostaddrs() {
         [] => config.get_hosts().iter().all(is_local_host),
-        addresses => addresses.iter().all(|address| address.is_loopback()),
+        addresses => addresses.iter().all(std::net::IpAddr::is_loopback),
     }
 }
 
