@@ -49,6 +49,9 @@ pub(super) fn split_signed_headers(text: &str) -> Result<Vec<String>, Refusal> {
     let is_name = |name: &String| !name.is_empty() && name.bytes().all(is_known);
     if names.iter().all(is_name) && names.is_sorted_by(|one, next| one < next) {
         Ok(names)
+    } else if names.iter().any(|name| name == ":authority") {
+        let text = "SignedHeaders must contain 'host' instead of ':authority'. Use HTTP/1.1 with this client.";
+        Err(Refusal::incomplete(text))
     } else {
         Err(Refusal::incomplete("SignedHeaders must be names in lower case, sorted and without repetitions."))
     }
