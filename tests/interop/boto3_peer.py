@@ -1,8 +1,9 @@
 """Calls every operation of AWS KMS with boto3, and checks the answers.
 
-The requests are serialized, and the responses parsed, by botocore. Only its transport is replaced: a
-request is one line of JSON on the standard output, its response one line on the standard input. The
-last line of the output reports the problems.
+The requests are serialized, and the responses parsed, by botocore. If the environment variable
+ENDPOINT is set, they are signed and sent to this URL. Otherwise the transport is replaced: a request
+is one line of JSON on the standard output, its response one line on the standard input. The last line
+of the output reports the problems, and each call with its request ID.
 
 The cases are generated from the model of botocore: each operation with its required members and each
 optional one, each value of each enumeration, and the bounds of each member.
@@ -12,6 +13,7 @@ import base64
 import datetime
 import io
 import json
+import os
 import re
 import sys
 import uuid
@@ -53,11 +55,8 @@ class Body(io.BytesIO):
         yield self.read()
 
 
-class Transport:
-    """Sends requests through the pipes, and keeps the last response."""
-
-    def __init__(self):
-        self.last = None
+class Pipes:
+    """A transport through the standard input and output."""
 
     def __call__(self, request, **_):
         target = request.headers["X-Amz-Target"]
@@ -67,22 +66,39 @@ class Transport:
         line = {"id": request_id, "operation": target.removeprefix("TrentService."), "body": body}
         print(json.dumps(line), flush=True)
         answer = json.loads(sys.stdin.readline())
-        self.last = base64.b64decode(answer["body"])
         headers = {"x-amzn-RequestId": request_id, "Content-Type": "application/x-amz-json-1.1"}
-        return AWSResponse(request.url, answer["status"], headers, Body(self.last))
+        return AWSResponse(request.url, answer["status"], headers, Body(base64.b64decode(answer["body"])))
+
+
+class Responses:
+    """Keeps the body of the last response, and the outcome of each."""
+
+    def __init__(self):
+        self.last = None
+        self.calls = []
+
+    def __call__(self, operation_model, response_dict, **_):
+        self.last = response_dict["body"]
+        code = OK if response_dict["status_code"] < 300 else json.loads(self.last)["__type"]
+        request_id = response_dict["headers"]["x-amzn-RequestId"]
+        self.calls.append({"id": request_id, "operation": operation_model.name, "outcome": code})
 
 
 class Client:
-    """boto3's client, with the transport replaced."""
+    """boto3's client."""
 
     def __init__(self):
         session = botocore.session.Session()
         config = Config(retries={"total_max_attempts": 1}, parameter_validation=False)
-        arguments = {"region_name": "local", "aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
-        endpoint = "https://kms.invalid"
+        endpoint, arguments = os.environ.get("ENDPOINT"), {}
+        if endpoint is None:
+            endpoint = "https://kms.invalid"
+            arguments = {"region_name": "local", "aws_access_key_id": "AKID", "aws_secret_access_key": "secret"}
         self.kms = session.create_client("kms", endpoint_url=endpoint, config=config, **arguments)
-        self.transport = Transport()
-        self.kms.meta.events.register("before-send.kms", self.transport)
+        if arguments:
+            self.kms.meta.events.register("before-send.kms", Pipes())
+        self.transport = Responses()
+        self.kms.meta.events.register("before-parse.kms", self.transport)
         self.model = self.kms.meta.service_model
         self.methods = {operation: method for method, operation in self.kms.meta.method_to_api_mapping.items()}
         self.seen = set()
@@ -732,7 +748,8 @@ def main():
     scenarios(client, world)
     pages(client, world)
     check_answers(client)
-    print(json.dumps({"done": botocore.__version__, "cases": client.cases, "problems": client.problems}), flush=True)
+    print(json.dumps({"done": botocore.__version__, "cases": client.cases, "problems": client.problems,
+                      "calls": client.transport.calls}), flush=True)
 
 
 main()

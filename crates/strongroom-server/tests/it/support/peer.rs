@@ -1,22 +1,83 @@
 //! Programs that we did not write.
 
 use std::env;
-use std::io::Write;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
 
 /// Returns a Python with boto3, from `STRONGROOM_PYTHON`. If it is not set, the test is skipped,
 /// unless `STRONGROOM_REQUIRE` says that nothing may be skipped.
 pub(crate) fn python(test: &str) -> Option<PathBuf> {
-    match env::var_os("STRONGROOM_PYTHON") {
-        Some(python) => Some(python.into()),
+    program(test, "STRONGROOM_PYTHON", "a python that has boto3")
+}
+
+/// Returns a Node.js for which the packages of `tests/interop` are installed, from
+/// `STRONGROOM_NODE`, like [`python`].
+pub(crate) fn node(test: &str) -> Option<PathBuf> {
+    program(test, "STRONGROOM_NODE", "a node for which tests/interop/node_modules is installed")
+}
+
+fn program(test: &str, variable: &str, what: &str) -> Option<PathBuf> {
+    match env::var_os(variable).filter(|path| !path.is_empty()) {
+        Some(program) => Some(program.into()),
         None if env::var("STRONGROOM_REQUIRE").is_ok_and(|required| required == "all") => {
-            panic!("{test}: STRONGROOM_PYTHON is not set")
+            panic!("{test}: {variable} is not set")
         }
         None => {
-            eprintln!("{test}: skipped, because STRONGROOM_PYTHON does not name a python that has boto3");
+            // The test runner hides the output of `eprintln` for passing tests.
+            let _ = writeln!(std::io::stderr(), "not run: {test} ({variable} is not set to {what}; ./test.sh sets it)");
             None
         }
+    }
+}
+
+/// Returns a path in the repository.
+pub(crate) fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// Returns the command that runs a script of this package or of `tests/interop` in an interpreter.
+pub(crate) fn script(interpreter: &Path, path: &Path, environment: &[(&str, String)]) -> Command {
+    let mut command = Command::new(interpreter);
+    command.arg(path).env("PYTHONUTF8", "1").env("NODE_NO_WARNINGS", "1");
+    command.env("NODE_PATH", in_repository("tests/interop/node_modules"));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// A script that answers each line of JSON with another.
+pub(crate) struct Conversation {
+    child: Child,
+    requests: Option<ChildStdin>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Conversation {
+    /// Starts a script of the folder `peers`.
+    pub(crate) fn start(interpreter: &Path, name: &str, environment: &[(&str, String)]) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/peers").join(name);
+        let mut command = script(interpreter, &path, environment);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let requests = child.stdin.take();
+        let answers = BufReader::new(child.stdout.take().unwrap());
+        Self { child, requests, answers }
+    }
+
+    pub(crate) fn ask(&mut self, request: &Value) -> Value {
+        writeln!(self.requests.as_mut().unwrap(), "{request}").unwrap();
+        let mut line = String::new();
+        let length = self.answers.read_line(&mut line).unwrap();
+        assert!(length > 0, "the peer ended at {request}");
+        serde_json::from_str(&line).unwrap()
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        self.child.wait().ok();
     }
 }
 

@@ -6,9 +6,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use strongroom::Kms;
 use strongroom::audit::MemoryTrail;
-use strongroom::identity::Locality;
+use strongroom::identity::{Locality, Principal};
+use strongroom::{Kms, KmsBuilder};
 use strongroom_server::credentials::{AccessKey, AccessKeys};
 use strongroom_server::http::{Limits, Server, State};
 use strongroom_server::metrics::Metrics;
@@ -16,6 +16,9 @@ use tokio::sync::oneshot;
 
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+/// The access key of a user without permissions, with the same secret.
+pub(crate) const ALICE_ACCESS_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
+pub(crate) const ALICE: &str = "arn:aws:iam::000000000000:user/alice";
 pub(crate) const REGION: &str = "eu-central-1";
 
 /// A running server. Dropping it shuts it down.
@@ -32,18 +35,27 @@ impl TestServer {
         Self::with(Limits::default(), |state| state)
     }
 
-    /// Starts a server with one access key, for the root of the account.
+    /// Starts a server with an access key for the root of the account, and one for Alice.
     pub(crate) fn with(limits: Limits, configure: impl FnOnce(State) -> State) -> Self {
+        Self::of(Kms::builder(), limits, configure)
+    }
+
+    /// Starts a server of the KMS that a builder describes.
+    pub(crate) fn of(builder: KmsBuilder, limits: Limits, configure: impl FnOnce(State) -> State) -> Self {
         let trail = Arc::new(MemoryTrail::default());
         let metrics = Arc::new(Metrics::default());
-        let kms = Kms::builder()
+        let kms = builder
             .locality(Locality::new("aws", REGION).unwrap())
             .audit(Arc::clone(&trail))
             .metrics(Arc::clone(&metrics))
             .build()
             .unwrap();
-        let root = kms.as_principal(kms.principal().clone()).unwrap();
-        let keys: AccessKeys = [AccessKey::new(ACCESS_KEY, SECRET.to_owned().into(), root)].into_iter().collect();
+        let access_key =
+            |id, principal| AccessKey::new(id, SECRET.to_owned().into(), kms.as_principal(principal).unwrap());
+        let alice = Principal::parse(ALICE).unwrap();
+        let keys: AccessKeys = [access_key(ACCESS_KEY, kms.principal().clone()), access_key(ALICE_ACCESS_KEY, alice)]
+            .into_iter()
+            .collect();
         let state = Arc::new(configure(State::new(kms.clone(), keys, metrics, limits)));
         let (stop, stopped) = oneshot::channel();
         let (sender, address) = mpsc::channel();
@@ -65,6 +77,24 @@ impl TestServer {
 
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Returns the environment of a client that signs with an access key of this server.
+    pub(crate) fn environment(&self, access_key: &str) -> Vec<(&'static str, String)> {
+        let variables = [
+            ("ENDPOINT", self.url().as_str()),
+            ("AWS_ENDPOINT_URL", self.url().as_str()),
+            ("AWS_ACCESS_KEY_ID", access_key),
+            ("AWS_SECRET_ACCESS_KEY", SECRET),
+            ("AWS_REGION", REGION),
+            ("AWS_DEFAULT_REGION", REGION),
+            // No configuration file of the user and no metadata service has a part in a test.
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", ""),
+            ("AWS_SHARED_CREDENTIALS_FILE", ""),
+        ]
+        .map(|(name, value)| (name, value.to_owned()));
+        variables.into()
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
