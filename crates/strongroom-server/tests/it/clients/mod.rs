@@ -1,13 +1,16 @@
 //! Official clients of AWS, over sockets.
 
 mod boto3;
+mod command_line;
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use strongroom::Kms;
 use strongroom::audit::{AuditEvent, Outcome};
 use strongroom::key::ClusterId;
 use strongroom::provider::MemoryCluster;
+use strongroom::{Clock, Kms, SystemClock, Timestamp};
 use strongroom_server::http::Limits;
 
 use crate::support::server::TestServer;
@@ -24,6 +27,55 @@ fn server_with_clusters() -> TestServer {
         builder = builder.cluster(ClusterId::parse(id).unwrap(), cluster);
     }
     TestServer::of(builder, Limits::default(), |state| state)
+}
+
+/// A server that performs one call at a time and queues none. It holds the first call until it has
+/// throttled another.
+struct HeldServer {
+    server: TestServer,
+    gate: Arc<Mutex<()>>,
+}
+
+/// The clock of the system, which stops while the gate is closed.
+#[derive(Debug)]
+struct GatedClock(Arc<Mutex<()>>);
+
+impl Clock for GatedClock {
+    fn now(&self) -> Timestamp {
+        drop(self.0.lock().unwrap());
+        SystemClock.now()
+    }
+}
+
+impl HeldServer {
+    fn start() -> Self {
+        let gate = Arc::new(Mutex::new(()));
+        let limits = Limits { workers: 1, queue: 0, ..Limits::default() };
+        let server = TestServer::of(Kms::builder().clock(GatedClock(Arc::clone(&gate))), limits, |state| state);
+        Self { server, gate }
+    }
+
+    /// Runs clients until they end. Holds a call until another has been throttled.
+    fn hold_while<T>(&self, clients: impl FnOnce() -> T + Send) -> T
+    where
+        T: Send,
+    {
+        let closed = self.gate.lock().unwrap();
+        std::thread::scope(|scope| {
+            let clients = scope.spawn(clients);
+            while !self.has_throttled() && !clients.is_finished() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            assert!(self.has_throttled(), "the server has throttled no call");
+            drop(closed);
+            clients.join().unwrap()
+        })
+    }
+
+    fn has_throttled(&self) -> bool {
+        let page = self.server.exchange(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        page.lines().any(|line| line.contains("result=\"throttled\"") && !line.ends_with(" 0"))
+    }
 }
 
 /// Returns the completed events of each request.
