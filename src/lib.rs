@@ -134,6 +134,7 @@ mod clock;
 mod codec;
 mod error;
 mod fork_guard;
+mod json_number;
 mod lock;
 pub mod metrics;
 mod private_file;

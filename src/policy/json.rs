@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::parse_error::PolicyParseError;
+use crate::json_number::{DigitsOr, NUMBER};
 use crate::text::sanitize_for_error;
 
 /// A JSON value. In conditions, numbers and booleans may be used in place of their text form.
@@ -132,12 +133,48 @@ impl<'de> Visitor<'de> for Tree {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
         let mut object: Vec<(String, Json)> = Vec::new();
         let mut names = std::collections::HashSet::new();
-        while let Some((name, value)) = members.next_entry::<String, Json>()? {
+        while let Some(name) = members.next_key::<String>()? {
+            let value = match object.is_empty() && name == NUMBER {
+                true => match members.next_value_seed(DigitsOr(Self))? {
+                    Ok(digits) => return digits.parse().map(Json::Number).map_err(A::Error::custom),
+                    Err(value) => value,
+                },
+                false => members.next_value()?,
+            };
             if !names.insert(name.clone()) {
                 return Err(A::Error::custom(format!("duplicate member '{}' in an object", sanitize_for_error(&name))));
             }
             object.push((name, value));
         }
         Ok(Json::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::value::{Error, MapDeserializer};
+
+    use super::*;
+
+    /// As `serde_json` presents numbers if another crate enables its feature `arbitrary_precision`.
+    #[test]
+    fn a_number_of_arbitrary_precision_is_a_number() {
+        let read = |digits: &str| {
+            let members = [(NUMBER, digits.to_owned())].into_iter();
+            Json::deserialize(MapDeserializer::<_, Error>::new(members)).ok().map(Json::scalar)
+        };
+        assert_eq!(read("5"), Some(Ok("5".to_owned())));
+        assert_eq!(read("-1.5"), Some(Ok("-1.5".to_owned())));
+        assert_eq!(read("x"), None);
+    }
+
+    #[test]
+    fn private_names_of_the_parser_are_ordinary_names() -> Result<(), PolicyParseError> {
+        for name in [NUMBER, "$serde_json::private::RawValue"] {
+            let members = Json::parse(&format!(r#"{{"{name}": "5", "a": {{"{name}": 1}}}}"#))?.members()?;
+            assert_eq!(members[0], (name.to_owned(), Json::Text("5".to_owned())));
+            assert_eq!(members[1].1, Json::Object(vec![(name.to_owned(), Json::Number(1.into()))]));
+        }
+        Ok(())
     }
 }

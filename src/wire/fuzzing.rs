@@ -1,5 +1,8 @@
 //! Direct access for tests and fuzz targets to the parser of bodies and the tables of members.
 
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json};
 
 use super::constraints;
@@ -14,7 +17,8 @@ pub fn parsed_body(body: &[u8]) -> Option<Json> {
 /// Returns what `serde_json` reads from the body of a request that the parser must accept: an object
 /// within the limits, in which all names differ.
 pub fn acceptable_body(body: &[u8]) -> Option<Json> {
-    serde_json::from_slice::<Json>(body).ok().filter(|value| {
+    let Plain(value) = serde_json::from_slice(body).ok()?;
+    Some(value).filter(|value| {
         let extent = Extent::of(value);
         value.is_object()
             && body.len() <= json::MAX_BODY_BYTES
@@ -57,6 +61,66 @@ fn tree(value: &Value<'_>) -> Json {
         Value::Text(text) => text.as_str().into(),
         Value::List(values) => values.iter().map(tree).collect(),
         Value::Object(object) => members(object).into(),
+    }
+}
+
+/// A tree in which the names that `serde_json` reserves for itself have no meaning. A `serde_json`
+/// value parses the text of `$serde_json::private::RawValue` again.
+struct Plain(Json);
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(PlainVisitor).map(Self)
+    }
+}
+
+struct PlainVisitor;
+
+impl<'de> Visitor<'de> for PlainVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Plain(value)) = values.next_element()? {
+            list.push(value);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Plain(value))) = members.next_entry()? {
+            object.insert(name, value);
+        }
+        Ok(object.into())
     }
 }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::rejection::Rejection;
 use super::value::{Number, Object, Text, Value};
+use crate::json_number::{DigitsOr, NUMBER};
 
 /// The longest accepted body in bytes. The largest member is a policy of 131,072 characters, which
 /// some clients write as escapes of six bytes each.
@@ -24,10 +25,6 @@ pub(super) const MAX_DEPTH: usize = 32;
 
 /// The largest accepted number of values in a body: members and elements of all levels.
 pub(super) const MAX_VALUES: usize = 10_000;
-
-/// The member under which `serde_json` presents a number if another crate of the program enables
-/// its feature `arbitrary_precision`.
-const ARBITRARY_PRECISION: &str = "$serde_json::private::Number";
 
 /// Parses a complete body, which must be an object.
 pub(super) fn parse(body: &[u8]) -> Result<Object<'_>, Rejection> {
@@ -133,8 +130,12 @@ impl<'de> Visitor<'de> for Level<'_> {
         let mut object: Vec<(Text<'de>, Value<'de>)> = Vec::new();
         while let Some(name) = members.next_key_seed(Name)? {
             self.count()?;
-            if object.is_empty() && name.as_str() == ARBITRARY_PRECISION {
-                return number(&members.next_value::<String>()?);
+            if object.is_empty() && name.as_str() == NUMBER {
+                match members.next_value_seed(DigitsOr(inside))? {
+                    Ok(digits) => return number(&digits).map(Value::Number),
+                    Err(value) => object.push((name, value)),
+                }
+                continue;
             }
             object.push((name, members.next_value_seed(inside)?));
         }
@@ -146,13 +147,14 @@ impl<'de> Visitor<'de> for Level<'_> {
     }
 }
 
-/// Parses the digits of a number, for `arbitrary_precision`.
-fn number<'de, E: serde::de::Error>(digits: &str) -> Result<Value<'de>, E> {
+/// Parses the digits of a number, for the feature `arbitrary_precision` of `serde_json`.
+fn number<E: serde::de::Error>(digits: &str) -> Result<Number, E> {
     let integer = digits.parse::<u64>().map(i128::from).or_else(|_| digits.parse::<i64>().map(i128::from));
     if let Ok(value) = integer {
-        return Ok(Value::Number(Number::Integer(value)));
+        return Ok(Number::Integer(value));
     }
-    Level { depth: 0, remaining: &Cell::new(0) }.visit_f64(digits.parse().map_err(E::custom)?)
+    let value: f64 = digits.parse().map_err(E::custom)?;
+    if value.is_finite() { Ok(Number::Float(value)) } else { Err(E::custom("number out of range")) }
 }
 
 fn unescaped<'de>(text: &str) -> Text<'de> {

@@ -119,17 +119,49 @@ fn integers_are_exact_and_other_numbers_finite() {
     }
 }
 
-/// The form in which the parser presents numbers if another crate enables `arbitrary_precision`.
+/// The form in which the parser presents numbers if another crate enables `arbitrary_precision`: a
+/// map with one member, whose value is an owned string.
 #[test]
 fn numbers_of_arbitrary_precision_are_numbers() {
-    let body = br#"{"a": {"$serde_json::private::Number": "18446744073709551615"},
-        "b": {"$serde_json::private::Number": "-1.5e1"}, "c": [{"$serde_json::private::Number": "-7"}]}"#;
-    let object = parse(body).expect("valid");
-    assert!(matches!(object.get("a"), Some(Value::Number(Number::Integer(18_446_744_073_709_551_615)))));
-    assert!(matches!(object.get("b"), Some(Value::Number(Number::Float(value))) if *value == -15.0));
-    assert_eq!(object.list("c").expect("a list").expect("present")[0].as_integer(), Ok(-7));
-    refused(r#"{"a": {"$serde_json::private::Number": "1e400"}}"#);
-    refused(r#"{"a": {"$serde_json::private::Number": "x"}}"#);
+    let number = |digits: &str| {
+        let members = [(NUMBER, digits.to_owned())].into_iter();
+        let presented = serde::de::value::MapDeserializer::<_, serde::de::value::Error>::new(members);
+        let value = Level { depth: 0, remaining: &Cell::new(1) }.deserialize(presented).ok()?;
+        match value {
+            Value::Number(number) => Some(number),
+            other => panic!("{digits}: {other:?}"),
+        }
+    };
+    assert_eq!(number("18446744073709551615"), Some(Number::Integer(u64::MAX.into())));
+    assert_eq!(number("-7"), Some(Number::Integer(-7)));
+    assert_eq!(number("-1.5e1"), Some(Number::Float(-15.0)));
+    assert_eq!(number("1e400"), None);
+    assert_eq!(number("x"), None);
+}
+
+/// Names that `serde_json` reserves for itself are ordinary names in a body.
+#[test]
+fn private_names_of_the_parser_are_ordinary_names() {
+    for name in [NUMBER, "$serde_json::private::RawValue"] {
+        for value in [r#""5""#, r#""5\u0030""#, "5", "-5", "1.5", "null", "true", r#"{"b": 1}"#, r#"["5"]"#] {
+            let body = format!(r#"{{"a": {{"{name}": {value}, "c": 2}}, "d": [{{"{name}": {value}}}]}}"#);
+            let object = parse(body.as_bytes()).expect("valid");
+            let inner = object.object("a").expect("an object").expect("present");
+            assert_eq!(inner.iter().map(|(name, _)| name).collect::<Vec<_>>(), [name, "c"], "{body}");
+            assert_eq!(inner.integer("c"), Ok(Some(2)));
+            let expected =
+                format!("{:?}", parse(format!(r#"{{"x": {value}}}"#).as_bytes()).expect("valid").iter().next());
+            let read = format!("{:?}", inner.iter().next());
+            assert_eq!(read.replace(name, "x"), expected);
+            let listed = object.objects("d").expect("a list of objects");
+            assert_eq!(listed[0].iter().next().map(|(name, _)| name), Some(name), "{body}");
+            compare(body.as_bytes());
+        }
+        let twice = format!(r#"{{"a": {{"{name}": "1", "{name}": "2"}}}}"#);
+        assert!(refused(twice).contains("two members of the same name"));
+        let body = format!(r#"{{"{name}": "{{}}"}}"#);
+        assert_eq!(parse(body.as_bytes()).expect("valid").text(name), Ok(Some("{}")));
+    }
 }
 
 #[test]
