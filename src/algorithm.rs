@@ -133,7 +133,7 @@ impl SigningAlgorithm {
     /// ```
     pub fn check_message(self, form: MessageType, length: usize) -> Result<()> {
         if !self.message_types().contains(&form) {
-            let message = format!("message type {form} is not valid for algorithm {self}");
+            let message = format!("Message type {form} is incompatible with algorithm {self}.");
             return Err(Error::new(ErrorKind::Validation, message));
         }
         if form == MessageType::Digest && length != self.digest_length() {

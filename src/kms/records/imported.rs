@@ -51,9 +51,8 @@ impl KeyRecord {
             let imported = version.imported.take()?;
             Some((version, imported))
         }) else {
-            let text =
-                format!("{arn} has no imported key material that is pending rotation: import new material first");
-            return Err(Error::new(ErrorKind::InvalidState, text));
+            let text = format!("No available key material pending rotation for the key: {arn}.");
+            return Err(Error::new(ErrorKind::InvalidState, text).with_advice("import new key material first"));
         };
         version.imported = Some(Imported { is_pending_rotation: false, ..imported });
         version.rotation = Some(RotationType::OnDemand);

@@ -46,7 +46,7 @@ fn algorithm_and_form(request: Members<'_>) -> Outcome<(SigningAlgorithm, Messag
     let form = match request.text("MessageType")? {
         None => MessageType::Raw,
         Some(name) => MessageType::parse(name)
-            .map_err(|_| invalid(format!("message type EXTERNAL_MU is not valid for algorithm {algorithm}")))?,
+            .map_err(|_| invalid(format!("Message type EXTERNAL_MU is incompatible with algorithm {algorithm}.")))?,
     };
     Ok((algorithm, form))
 }
