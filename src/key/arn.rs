@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::id::invalid_key_id;
+use super::id::{ForeignKeyId, invalid_key_id, invalid_key_id_of_arn};
 use super::{AliasName, KeyId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
@@ -54,23 +54,20 @@ impl KmsArn {
     ///
     /// # Errors
     /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not such an ARN.
+    /// - [`NotFound`](ErrorKind::NotFound) if only the key ID in it is malformed.
     pub fn parse(text: &str) -> Result<Self> {
-        Self::parse_parts(text).ok_or_else(|| invalid_arn(text))
-    }
-
-    fn parse_parts(text: &str) -> Option<Self> {
-        let mut parts = text.splitn(6, ':');
-        let mut next = || parts.next();
-        let (scheme, partition, service) = (next()?, next()?, next()?);
-        let (region, account, resource) = (next()?, next()?, next()?);
-        if (scheme, service) != ("arn", "kms") {
-            return None;
-        }
+        let (locality, account, resource) = split(text).ok_or_else(|| invalid_arn(text))?;
         let resource = match resource.strip_prefix("key/") {
-            Some(id) => Resource::Key(KeyId::parse(id).ok()?),
-            None => Resource::Alias(AliasName::parse(resource).ok()?),
+            Some("") => return Err(invalid_arn(text)),
+            Some(id) => Resource::Key(KeyId::parse(id).map_err(|_| match ForeignKeyId::parse(id) {
+                Some(cause) => {
+                    Error::new(ErrorKind::NotFound, format!("Key '{text}' does not exist")).with_source(cause)
+                }
+                None => invalid_key_id_of_arn(id),
+            })?),
+            None => Resource::Alias(AliasName::parse(resource).map_err(|_| invalid_arn(text))?),
         };
-        Some(Self::new(Locality::new(partition, region).ok()?, AccountId::parse(account).ok()?, resource))
+        Ok(Self::new(locality, account, resource))
     }
 
     /// Returns the partition and region.
@@ -87,6 +84,18 @@ impl KmsArn {
     pub const fn resource(&self) -> &Resource {
         &self.resource
     }
+}
+
+/// Returns the parts of an ARN of this service, with the resource as it was written.
+fn split(text: &str) -> Option<(Locality, AccountId, &str)> {
+    let mut parts = text.splitn(6, ':');
+    let mut next = || parts.next();
+    let (scheme, partition, service) = (next()?, next()?, next()?);
+    let (region, account, resource) = (next()?, next()?, next()?);
+    if (scheme, service) != ("arn", "kms") {
+        return None;
+    }
+    Some((Locality::new(partition, region).ok()?, AccountId::parse(account).ok()?, resource))
 }
 
 fn invalid_arn(text: &str) -> Error {
@@ -143,6 +152,7 @@ impl KeyArn {
     /// # Errors
     /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not the ARN of a key, for example if
     ///   it is the ARN of an alias.
+    /// - [`NotFound`](ErrorKind::NotFound) if only the key ID in it is malformed.
     pub fn parse(text: &str) -> Result<Self> {
         match KmsArn::parse(text)? {
             KmsArn { locality, account, resource: Resource::Key(id) } => Ok(Self { locality, account, id }),
@@ -284,7 +294,8 @@ impl KeyIdentifier {
     /// # Errors
     /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text begins with `arn:` but is not an ARN of
     ///   this service.
-    /// - [`NotFound`](ErrorKind::NotFound) if other text cannot identify a key.
+    /// - [`NotFound`](ErrorKind::NotFound) if other text, or the key ID in an ARN, cannot identify a
+    ///   key.
     pub fn parse(text: &str) -> Result<Self> {
         if text.starts_with("arn:") {
             let KmsArn { locality, account, resource } = KmsArn::parse(text)?;
@@ -295,11 +306,12 @@ impl KeyIdentifier {
         }
         match AliasName::parse(text) {
             Ok(name) => Ok(Self::AliasName(name)),
-            Err(_) => KeyId::parse(text).map(Self::KeyId).map_err(|_| {
-                invalid_key_id(
+            Err(_) => KeyId::parse(text).map(Self::KeyId).map_err(|error| match ForeignKeyId::parse(text) {
+                Some(cause) => Error::new(ErrorKind::NotFound, error.to_string()).with_source(cause),
+                None => invalid_key_id(
                     text,
                     "specify a key id, a key ARN, an alias ARN, or an alias name with its prefix, alias/NAME",
-                )
+                ),
             }),
         }
     }

@@ -52,18 +52,24 @@ pub fn check_usage(spec: KeySpec, usage: KeyUsage) -> Result<()> {
 /// ```
 pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: usize) -> Result<()> {
     let limit = spec.max_plaintext(algorithm).ok_or_else(|| incompatible(algorithm.as_str(), spec))?;
-    if length == 0 || length > MAX_PLAINTEXT_BYTES {
-        let message = format!(
-            "the plaintext must have 1 to {MAX_PLAINTEXT_BYTES} bytes, not {length}: an Envelope encrypts any length"
-        );
-        return Err(Error::new(ErrorKind::Validation, message));
-    }
+    check_plaintext_length(length)?;
     if length > limit {
         let message =
             format!("Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {limit} bytes.");
         return Err(Error::new(ErrorKind::Validation, message));
     }
     Ok(())
+}
+
+/// Rejects a plaintext that no key encrypts, because it is empty or too long.
+pub(crate) fn check_plaintext_length(length: usize) -> Result<()> {
+    if (1..=MAX_PLAINTEXT_BYTES).contains(&length) {
+        return Ok(());
+    }
+    let message = format!(
+        "the plaintext must have 1 to {MAX_PLAINTEXT_BYTES} bytes, not {length}: an Envelope encrypts any length"
+    );
+    Err(Error::new(ErrorKind::Validation, message))
 }
 
 /// Rejects an encryption algorithm that keys of the spec do not support.

@@ -58,8 +58,29 @@ impl KeyId {
 }
 
 /// Returns the error for text that cannot identify a key, in the wording of AWS KMS.
-pub(crate) fn invalid_key_id(text: &str, advice: impl Into<Cow<'static, str>>) -> Error {
+pub(super) fn invalid_key_id(text: &str, advice: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}'", sanitize_for_error(text))).with_advice(advice)
+}
+
+/// The cause of an error about a key ID that AWS KMS considers well-formed, although no key here can
+/// have it: a UUID in upper case, or the ID of a multi-Region key.
+#[derive(Debug, thiserror::Error)]
+#[error("the id of a key must be a lowercase UUID")]
+pub(crate) struct ForeignKeyId(pub(crate) String);
+
+impl ForeignKeyId {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let is_multi_region = text.strip_prefix("mrk-").is_some_and(|id| id.len() == 32 && is_hex(id));
+        let is_uuid = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
+        (is_multi_region || is_uuid).then(|| Self(text.to_owned()))
+    }
+}
+
+/// Returns the error for an ARN whose key ID is malformed, in the wording of the service.
+pub(super) fn invalid_key_id_of_arn(id: &str) -> Error {
+    let text = format!("Invalid keyId {}", sanitize_for_error(id));
+    Error::new(ErrorKind::NotFound, text).with_advice("the id in a key ARN must be a lowercase UUID")
 }
 
 impl fmt::Display for KeyId {

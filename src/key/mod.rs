@@ -49,6 +49,7 @@ mod verdict;
 mod version;
 
 pub use arn::{AliasArn, KeyArn, KeyIdentifier, KmsArn, Resource};
+pub(crate) use check::check_plaintext_length;
 pub use check::{
     MAX_MESSAGE_BYTES, check_agreement_algorithm, check_encryption_algorithm, check_mac_algorithm,
     check_message_length, check_plaintext, check_signing_algorithm, check_usage,
@@ -56,14 +57,17 @@ pub use check::{
 pub use custom_key_store::{
     ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName,
 };
-pub(crate) use id::invalid_key_id;
+pub(crate) use id::ForeignKeyId;
 pub use id::{AliasName, KeyId};
 pub use metadata::{Description, KeyMetadata};
+pub(crate) use operation::INCORRECT_KEY;
 pub use operation::Operation;
 pub use period::{DeletionWindow, OnDemandRotationLimit, RotationPeriod};
 pub use spec::{DataKeyPairSpec, DataKeySpec, KeyManager, KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES, Origin, SpecClass};
 pub use state::{KeyEvent, KeyState};
 pub use tag::{Tag, TagSet};
+pub(crate) use tag::{check_tag_count, check_tag_key};
+pub(crate) use verdict::UnsuitableClass;
 pub use verdict::{Refusal, Verdict, verdict};
 pub use version::{
     ExpirationModel, ImportState, ImportType, KeyMaterialId, KeyMaterialState, KeyVersion, RotationType,

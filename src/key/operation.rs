@@ -197,6 +197,10 @@ impl Row {
     }
 }
 
+/// The message for a key that cannot have encrypted a ciphertext, in the wording of the service.
+pub(crate) const INCORRECT_KEY: &str =
+    "The key ID in the request does not identify a CMK that can perform this operation.";
+
 impl Operation {
     /// Returns the row of the operation.
     pub(super) const fn row(self) -> Row {
@@ -223,7 +227,9 @@ impl Operation {
             Self::TagResource | Self::UntagResource => row(Rule::UnlessPendingDeletion, OWNER),
             Self::ListResourceTags => row(Rule::Always, READ | OWNER),
 
-            Self::EnableKeyRotation | Self::DisableKeyRotation => row(Rule::Use, OWNER).only(SYMMETRIC, GENERATED),
+            Self::EnableKeyRotation => row(Rule::Use, OWNER).only(SYMMETRIC, GENERATED),
+            // For a key that never rotates, there is nothing to disable.
+            Self::DisableKeyRotation => row(Rule::Use, OWNER).only(SpecClass::ALL, GENERATED),
             Self::RotateKeyOnDemand => row(Rule::Use, OWNER).only(SYMMETRIC, NOT_HSM),
             Self::GetKeyRotationStatus => row(Rule::Always, CROSS | READ).only(SpecClass::ALL, GENERATED),
             Self::ListKeyRotations => row(Rule::Always, READ).only(SYMMETRIC, NOT_HSM),
@@ -399,8 +405,8 @@ impl Operation {
             return Ok(());
         }
         if matches!(self, Self::Decrypt | Self::ReEncryptFrom) {
-            let message = "The key ID in the request does not identify a CMK that can perform this operation.";
-            return Err(Error::new(ErrorKind::IncorrectKey, message));
+            let advice = format!("the usage of {key} is {usage}");
+            return Err(Error::new(ErrorKind::IncorrectKey, INCORRECT_KEY).with_advice(advice));
         }
         let message = format!("{key} key usage is {usage} which is not valid for {}.", self.api_name());
         Err(Error::new(ErrorKind::InvalidKeyUsage, message))

@@ -43,9 +43,7 @@ impl Tag {
     /// - [`Tag`](ErrorKind::Tag) if the key begins with `aws:`.
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Result<Self> {
         let (key, value) = (key.into(), value.into());
-        if key.is_empty() || is_longer(&key, MAX_KEY) {
-            return Err(Error::new(ErrorKind::Validation, format!("a tag key must have 1 to {MAX_KEY} characters")));
-        }
+        check_tag_key(&key)?;
         if is_longer(&value, MAX_VALUE) {
             let message = format!("a tag value must have at most {MAX_VALUE} characters");
             return Err(Error::new(ErrorKind::Validation, message));
@@ -66,6 +64,23 @@ impl Tag {
     pub fn value(&self) -> &str {
         &self.value
     }
+}
+
+/// Rejects a request with more tags than a key can have.
+pub(crate) fn check_tag_count(count: usize) -> Result<()> {
+    if count <= MAX_TAGS { Ok(()) } else { Err(too_many()) }
+}
+
+/// Rejects a tag key that no tag can have.
+pub(crate) fn check_tag_key(key: &str) -> Result<()> {
+    if !key.is_empty() && !is_longer(key, MAX_KEY) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Validation, format!("a tag key must have 1 to {MAX_KEY} characters")))
+}
+
+fn too_many() -> Error {
+    Error::new(ErrorKind::Tag, "Too many tags")
 }
 
 fn is_longer(text: &str, most: usize) -> bool {
@@ -122,7 +137,7 @@ impl TagSet {
         }
         let added = request.keys().filter(|key| !self.0.contains_key(*key)).count();
         if self.0.len() + added > MAX_TAGS {
-            return Err(Error::new(ErrorKind::Tag, "Too many tags"));
+            return Err(too_many());
         }
         self.0.append(&mut request);
         Ok(())

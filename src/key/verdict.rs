@@ -72,7 +72,7 @@ pub enum Refusal {
     Origin(Origin),
     /// The operation does not support keys of this class.
     Class(SpecClass),
-    /// The operation uses material that keys of this class do not have.
+    /// The operation generates data keys, which keys of this class cannot encrypt.
     Material(SpecClass),
 }
 
@@ -95,7 +95,7 @@ impl Refusal {
         }
     }
 
-    /// Returns the error message, in the wording of the service.
+    /// Returns the error message, in the wording of the service if it has one.
     pub fn message(self, key: &KeyArn) -> String {
         match self {
             Self::Disabled => format!("{key} is disabled."),
@@ -105,17 +105,25 @@ impl Refusal {
             Self::Unavailable => format!("{key} is unavailable."),
             Self::Creating => format!("{key} is creating."),
             Self::Origin(origin) => format!("{key} origin is {origin} which is not valid for this operation."),
-            Self::Class(class) | Self::Material(class) => {
-                format!("{key} is {} which is not valid for this operation.", class_name(class))
-            }
+            Self::Class(class) => format!("{key} is {} which is not valid for this operation.", class_name(class)),
+            Self::Material(_) => "You cannot generate a data key with an asymmetric CMK".to_owned(),
         }
     }
 
     /// Returns the error.
     pub fn error(self, key: &KeyArn) -> Error {
-        Error::new(self.kind(), self.message(key))
+        let error = Error::new(self.kind(), self.message(key));
+        match self {
+            Self::Class(class) => error.with_source(UnsuitableClass(class_name(class))),
+            _ => error,
+        }
     }
 }
+
+/// The cause of an error about the class of a key. AWS KMS reports such an error without a text.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UnsuitableClass(&'static str);
 
 const fn class_name(class: SpecClass) -> &'static str {
     match class {

@@ -7,7 +7,7 @@ use super::encoding::to_json;
 use super::failure::Refusal;
 use super::reply::Reply;
 use crate::error::{Error, ErrorKind, Fault};
-use crate::key::Operation;
+use crate::key::{Operation, UnsuitableClass};
 use crate::store::StoreError;
 
 /// An exception of AWS.
@@ -33,11 +33,16 @@ pub(super) fn reply_for(operation: Option<Operation>, error: &Error) -> Reply {
         // As recorded from AWS, these have no text. That of the library is in the audit trail.
         (_, ErrorKind::InvalidCiphertext | ErrorKind::InvalidSignature | ErrorKind::InvalidMac)
         | (_, ErrorKind::NotAuthorized)
-        | (Some(Operation::RotateKeyOnDemand), ErrorKind::UnsupportedOperation)
         | (Some(Operation::DeriveSharedSecret), ErrorKind::Validation) => refused(error.kind(), None),
+        (_, ErrorKind::UnsupportedOperation) if error.downcast_ref::<UnsuitableClass>().is_some() => {
+            refused(error.kind(), None)
+        }
         // The library names the failure of the provider, which is no business of the client.
         (_, ErrorKind::InvalidState) if is_unavailable(error) => {
             refused(ErrorKind::InvalidState, Some("The custom key store of the KMS key is unavailable.".into()))
+        }
+        (_, ErrorKind::CustomKeyStoreInvalidState) if is_unavailable(error) => {
+            refused(ErrorKind::CustomKeyStoreInvalidState, Some("The custom key store is not connected.".into()))
         }
         _ => exception(error).reply(),
     }
@@ -90,6 +95,8 @@ impl Exception {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{AccountId, Locality};
+    use crate::key::{KeyArn, KeyId, Origin, Refusal as KeyRefusal, SpecClass};
 
     fn parts(reply: &Reply) -> (u16, &'static str, Option<String>) {
         let body: serde_json::Value = serde_json::from_slice(reply.body()).expect("a reply is JSON");
@@ -119,9 +126,19 @@ mod tests {
         assert_eq!(text(Operation::Verify, ErrorKind::InvalidSignature), None);
         assert_eq!(text(Operation::VerifyMac, ErrorKind::InvalidMac), None);
         assert_eq!(text(Operation::CreateAlias, ErrorKind::NotAuthorized), None);
-        assert_eq!(text(Operation::RotateKeyOnDemand, ErrorKind::UnsupportedOperation), None);
         assert_eq!(text(Operation::DeriveSharedSecret, ErrorKind::Validation), None);
         assert_eq!(text(Operation::Encrypt, ErrorKind::Validation).as_deref(), Some("a text"));
+    }
+
+    /// AWS KMS names the origin of a key that does not support an operation, but not its class.
+    #[test]
+    fn the_class_of_a_key_has_no_text() {
+        let key = KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([1; 16]));
+        let text = |refusal: KeyRefusal| parts(&reply_for(Some(Operation::GetPublicKey), &refusal.error(&key)));
+        let refused = text(KeyRefusal::Class(SpecClass::Symmetric));
+        assert_eq!(refused, (400, "UnsupportedOperationException", None));
+        let refused = text(KeyRefusal::Origin(Origin::Hsm)).2;
+        assert_eq!(refused, Some(format!("{key} origin is AWS_CLOUDHSM which is not valid for this operation.")));
     }
 
     #[test]

@@ -48,18 +48,39 @@ fn malformed_arns_are_refused() {
         "arn:aws:kms:local:000000000000:",
         "arn:aws:kms:local:000000000000:key",
         "arn:aws:kms:local:000000000000:key/",
-        "arn:aws:kms:local:000000000000:key/alias/backup",
         "arn:aws:kms:local:000000000000:alias/",
         "arn:aws:kms:local:000000000000:alias/a:b",
         "arn:aws:kms:local:00000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "arn:aws:kms::000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "arn::kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
         "arn:aws:s3:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-        "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab:x",
-        "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab ",
-        "arn:aws:kms:local:000000000000:key/mrk-1234abcd12ab34cd56ef1234567890ab",
     ] {
         assert_eq!(KeyIdentifier::parse(text).map_err(|error| error.kind()), Err(ErrorKind::InvalidArn), "{text}");
+    }
+}
+
+#[test]
+fn an_arn_with_a_malformed_key_id_is_not_found() {
+    for id in ["foo", "alias/backup", &format!("{ID}:x"), &format!("{ID} ")] {
+        let arn = format!("arn:aws:kms:local:000000000000:key/{id}");
+        for error in [KeyIdentifier::parse(&arn).unwrap_err(), KeyArn::parse(&arn).unwrap_err()] {
+            // Unlike the text about a key ID alone, without quotes.
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, format!("Invalid keyId {id}")));
+        }
+    }
+}
+
+#[test]
+fn an_id_that_only_aws_has_is_well_formed_and_missing() {
+    for id in ["mrk-1234abcd12ab34cd56ef1234567890ab", &ID.to_uppercase()] {
+        let arn = format!("arn:aws:kms:local:000000000000:key/{id}");
+        let error = KeyIdentifier::parse(&arn).unwrap_err();
+        assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, format!("Key '{arn}' does not exist")));
+        let error = KeyIdentifier::parse(id).unwrap_err();
+        assert_eq!(error.downcast_ref::<ForeignKeyId>().map(|cause| cause.0.as_str()), Some(id));
+    }
+    for id in ["mrk-1234", "MRK-1234abcd12ab34cd56ef1234567890ab", "mrk-1234ABCD12ab34cd56ef1234567890ab", "foo"] {
+        assert!(KeyIdentifier::parse(id).unwrap_err().downcast_ref::<ForeignKeyId>().is_none(), "{id}");
     }
 }
 

@@ -46,10 +46,11 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if no policy and no grant allows the caller
 ///   to perform the operation, or a policy denies it.
 /// - [`NotFound`](crate::ErrorKind::NotFound) if the key belongs to another account and the caller
-///   may not use it, if the text that identifies the key is malformed, or if it is an alias and the
-///   operation accepts only key IDs and key ARNs.
+///   may not use it, or if the text that identifies the key is malformed.
 /// - [`InvalidArn`](crate::ErrorKind::InvalidArn) if the text that identifies the key is a
-///   malformed ARN.
+///   malformed ARN, or an alias although the operation accepts only key IDs and key ARNs.
+///   [`Kms::create_alias`] and [`Kms::update_alias`] report the latter as
+///   [`Validation`](crate::ErrorKind::Validation).
 /// - [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken) if the request contains a grant
 ///   token that this `Kms` did not create, and [`Validation`](crate::ErrorKind::Validation) if it
 ///   contains more than 10 of them.

@@ -86,10 +86,7 @@ impl Core {
     }
 
     fn check_new_key(&self, intent: &Intent, store: &CustomKeyStoreRecord) -> Result<()> {
-        let connection = self.connection(intent.account, store.id).map_err(|error| {
-            let text = format!("cannot create a key in the custom key store {}: it is not connected", store.id);
-            Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
-        })?;
+        let connection = self.connection(intent.account, store.id)?;
         connection.check_strength(&format!("custom key store {}", store.id))?;
         // A copy starts no creation, because it could not undo it.
         self.copy_guard().confirm(&MarkHolder::of_cluster(&store.cluster, connection))?;

@@ -52,10 +52,10 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
+            .valid(check_length(request.public_key))
             .parameter("keyAgreementAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
             check_agreement_algorithm(target.record().spec, request.algorithm)?;
-            check_length(request.public_key)?;
             Ok(DeriveSharedSecretResponse {
                 shared_secret: target.agreement()?.agree(request.public_key)?,
                 key_arn: target.arn().clone(),

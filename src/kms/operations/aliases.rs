@@ -190,7 +190,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.account_call(CallSpec::new(Operation::ListAliases), |_| {
+        self.account_call(CallSpec::new(Operation::ListAliases).valid(ALIAS_PAGES.valid(&page)), |_| {
             let limit = ALIAS_PAGES.check(&page)?;
             let mut after = page.marker.as_deref().map(alias_in).transpose()?;
             let mut entries = Vec::new();
@@ -241,7 +241,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_aliases_of_key(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.key_call(CallSpec::new(Operation::ListAliases), &key, |target, _| {
+        self.key_call(CallSpec::new(Operation::ListAliases).valid(ALIAS_PAGES.valid(&page)), &key, |target, _| {
             let account = target.record().account;
             let mut entries = Vec::new();
             for name in &target.record().aliases {

@@ -5,7 +5,8 @@ use crate::blob::{BlobError, BlobPrefix, MAX_BLOB_LENGTH, Scheme};
 use crate::context::{EncryptionContext, too_long};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{
-    KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm, check_plaintext,
+    INCORRECT_KEY, KeyArn, KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm,
+    check_plaintext, check_plaintext_length,
 };
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::AuthorizedKey;
@@ -57,6 +58,7 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
+            .valid(check_plaintext_length(request.plaintext.len()))
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
             let (ciphertext_blob, _) = self.seal_with(target, request.algorithm, context, request.plaintext)?;
@@ -107,6 +109,7 @@ impl Kms {
             .context(request.context.unwrap_or(&NO_CONTEXT))
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
+            .valid(check_ciphertext_length(request.ciphertext_blob))
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.audited(call, |call_context| {
             let opened = self.open_with(call_context, Operation::Decrypt, &conditions, &request)?;
@@ -147,6 +150,7 @@ impl Kms {
             .source_context(request.source.context.unwrap_or(&NO_CONTEXT))
             .grant_tokens(request.source.grant_tokens)
             .dry_run(request.dry_run)
+            .valid(check_ciphertext_length(request.source.ciphertext_blob))
             .parameter("sourceEncryptionAlgorithm", from.as_str())
             .parameter("destinationEncryptionAlgorithm", to.as_str());
         self.audited(call, |call_context| {
@@ -215,21 +219,16 @@ impl Kms {
         conditions: &[RequestParameter<'_>],
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
-        check_ciphertext_length(request.ciphertext_blob)?;
         let context = request.context.unwrap_or(&NO_CONTEXT);
         let question =
             AuthzRequest::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
-        let named = match &request.key {
-            Some(key) => {
-                let target = self.authorize(call_context, &question, key)?;
-                check_encryption_algorithm(target.record().spec, request.algorithm)?;
-                Some(target)
-            }
-            None => None,
-        };
         if request.algorithm == EncryptionAlgorithm::SymmetricDefault {
+            let is_of_key = |key: &KeyArn| check_blob_of_key(request.ciphertext_blob, key);
+            let named = request.key.as_ref();
+            let named = named.map(|key| self.authorize(call_context, &question.suits(&is_of_key), key)).transpose()?;
             return self.open_blob(call_context, &question, request.ciphertext_blob, context, named);
         }
+        let named = request.key.as_ref().map(|key| self.authorize(call_context, &question, key)).transpose()?;
         let target = named.ok_or_else(|| {
             let text = format!(
                 "a ciphertext encrypted with {} does not identify its key: specify the key id",
@@ -237,6 +236,7 @@ impl Kms {
             );
             Error::new(ErrorKind::Validation, text)
         })?;
+        check_encryption_algorithm(target.record().spec, request.algorithm)?;
         check_no_context(request.algorithm, context)?;
         let plaintext = target.decryption()?.decrypt(request.algorithm, request.ciphertext_blob);
         Ok(Opened { plaintext: plaintext.map_err(without_detail)?, target, key_material_id: None })
@@ -259,8 +259,7 @@ impl Kms {
             None => self.authorize(call_context, question, &KeyIdentifier::KeyId(own)).map_err(unknown_or_forbidden)?,
         };
         if target.record().key_id != own {
-            let text = format!("the ciphertext was not encrypted under {}", target.arn());
-            return Err(Error::new(ErrorKind::IncorrectKey, text));
+            return Err(not_encrypted_under(target.arn()));
         }
         check_encryption_algorithm(target.record().spec, EncryptionAlgorithm::SymmetricDefault)
             .map_err(|_| does_not_open())?;
@@ -275,6 +274,20 @@ impl Kms {
         let key_material_id = Some(target.record().versions[index].material_id);
         Ok(Opened { plaintext, target, key_material_id })
     }
+}
+
+/// Rejects a key that did not encrypt a blob. As in AWS KMS, this is reported whatever the usage and
+/// state of the key are. Bytes that are no blob are rejected later.
+fn check_blob_of_key(ciphertext_blob: &[u8], key: &KeyArn) -> Result<()> {
+    if BlobPrefix::parse(ciphertext_blob).is_ok_and(|(prefix, _)| prefix.key_id != *key.key_id().as_bytes()) {
+        return Err(not_encrypted_under(key));
+    }
+    Ok(())
+}
+
+fn not_encrypted_under(key: &KeyArn) -> Error {
+    let advice = format!("the ciphertext was not encrypted under {key}");
+    Error::new(ErrorKind::IncorrectKey, INCORRECT_KEY).with_advice(advice)
 }
 
 /// Rejects a ciphertext of a length that no ciphertext can have, as the AWS KMS API does before it

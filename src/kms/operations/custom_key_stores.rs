@@ -69,7 +69,10 @@ impl Kms {
     /// ```
     pub fn create_custom_key_store(&self, request: CreateCustomKeyStoreRequest) -> Result<CustomKeyStoreId> {
         let CreateCustomKeyStoreRequest { name, cluster, mode, password } = request;
+        let parsed = CustomKeyStoreName::parse(&name);
         let call = CallSpec::new(Operation::CreateCustomKeyStore)
+            .valid(parsed.as_ref().map(drop).map_err(Error::clone))
+            .valid(check_password(password.as_ref()))
             .parameter("customKeyStoreName", truncated_for_audit(&name))
             .parameter("cloudHsmClusterId", cluster.to_string());
         self.account_call(call, |call_context| {
@@ -77,13 +80,13 @@ impl Kms {
             self.core.material.backend.random().fill(&mut random)?;
             let new = CustomKeyStoreRecord {
                 id: CustomKeyStoreId::from_random_bytes(random),
-                name: CustomKeyStoreName::parse(&name)?,
+                name: parsed?,
                 cluster,
                 mode,
                 created: call_context.now(),
                 connected: false,
                 keys: 0,
-                password: password.map(checked_password).transpose()?,
+                password: password.map(Arc::new),
             };
             commit_change(&self.core, call_context, |call_context| {
                 let (edits, id) = self.with_new_store(&new)?;
@@ -180,7 +183,8 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn describe_custom_key_stores(&self, page: PageRequest) -> Result<Page<CustomKeyStoresListEntry>> {
-        self.account_call(CallSpec::new(Operation::DescribeCustomKeyStores), |_| {
+        let call = CallSpec::new(Operation::DescribeCustomKeyStores).valid(STORE_PAGES.valid(&page));
+        self.account_call(call, |_| {
             let held = self.core.registry.custom_key_stores(self.account())?;
             let stores = held.as_ref().map_or(&[][..], |held| &held.0);
             let page = pagination::page_of(stores.iter(), &page, STORE_PAGES, |store| store.id.as_str().as_bytes())?;
@@ -250,6 +254,7 @@ impl Kms {
     /// ```
     pub fn describe_custom_key_store_by_name(&self, name: &str) -> Result<CustomKeyStoresListEntry> {
         let call = CallSpec::new(Operation::DescribeCustomKeyStores)
+            .valid(CustomKeyStoreName::parse(name).map(drop))
             .parameter("customKeyStoreName", truncated_for_audit(name));
         self.account_call(call, |_| {
             let name = CustomKeyStoreName::parse(name)?;
@@ -318,7 +323,10 @@ impl Kms {
     /// ```
     pub fn update_custom_key_store(&self, request: UpdateCustomKeyStoreRequest) -> Result<()> {
         let UpdateCustomKeyStoreRequest { id, name, cluster, password } = request;
-        let mut call = store_call(Operation::UpdateCustomKeyStore, id);
+        let parsed = name.as_deref().map(CustomKeyStoreName::parse).transpose();
+        let mut call = store_call(Operation::UpdateCustomKeyStore, id)
+            .valid(parsed.as_ref().map(drop).map_err(Error::clone))
+            .valid(check_password(password.as_ref()));
         if let Some(name) = &name {
             call = call.parameter("newCustomKeyStoreName", truncated_for_audit(name));
         }
@@ -329,8 +337,8 @@ impl Kms {
             call = call.parameter("keyStorePassword", "HIDDEN");
         }
         self.account_call(call, |call_context| {
-            let name = name.as_deref().map(CustomKeyStoreName::parse).transpose()?;
-            let password = password.map(checked_password).transpose()?;
+            let name = parsed?;
+            let password = password.map(Arc::new);
             let needs_disconnected = cluster.is_some() || password.is_some();
             let change = |store: &mut CustomKeyStoreRecord| {
                 store.name = name.clone().unwrap_or_else(|| store.name.clone());
@@ -481,9 +489,9 @@ pub(super) fn store_call(operation: Operation, id: CustomKeyStoreId) -> CallSpec
     CallSpec::new(operation).parameter("customKeyStoreId", id.to_string())
 }
 
-fn checked_password(password: SecretBytes) -> Result<Arc<SecretBytes>> {
-    if (1..=MAX_PASSWORD).contains(&password.len()) {
-        return Ok(Arc::new(password));
+fn check_password(password: Option<&SecretBytes>) -> Result<()> {
+    if password.is_none_or(|password| (1..=MAX_PASSWORD).contains(&password.len())) {
+        return Ok(());
     }
     let text = format!("the password of a custom key store must have 1 to {MAX_PASSWORD} bytes");
     Err(Error::new(ErrorKind::Validation, text))

@@ -85,15 +85,13 @@ impl Kms {
         let context = request.context.unwrap_or(&NO_CONTEXT);
         let call =
             CallSpec::new(operation).context(context).grant_tokens(request.grant_tokens).dry_run(request.dry_run);
-        let call = match request.length {
-            DataKeyLength::Spec(spec) => call.parameter("keySpec", spec.as_str()),
-            DataKeyLength::Bytes(bytes) => call.parameter("numberOfBytes", bytes),
+        let (call, length) = match request.length {
+            DataKeyLength::Spec(spec) => (call.parameter("keySpec", spec.as_str()), Ok(spec.length())),
+            DataKeyLength::Bytes(bytes) => (call.parameter("numberOfBytes", bytes), checked_length(bytes)),
         };
+        let call = call.valid(length.clone().map(drop));
         self.key_call(call, &request.key, |target, _| {
-            let length = match request.length {
-                DataKeyLength::Spec(spec) => spec.length(),
-                DataKeyLength::Bytes(bytes) => checked_length(bytes)?,
-            };
+            let length = length?;
             let (ciphertext_blob, key_material_id, plaintext) =
                 produce(target, context, length, |cipher, header, context, output| {
                     cipher.generate(header, context, length, output)
@@ -116,9 +114,12 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn generate_random(&self, number_of_bytes: u32) -> Result<SecretBytes> {
-        let call = CallSpec::new(Operation::GenerateRandom).parameter("numberOfBytes", number_of_bytes);
+        let length = checked_length(number_of_bytes);
+        let call = CallSpec::new(Operation::GenerateRandom)
+            .parameter("numberOfBytes", number_of_bytes)
+            .valid(length.clone().map(drop));
         self.account_call(call, |_| {
-            let mut bytes = SecretBytes::zeroed(checked_length(number_of_bytes)?);
+            let mut bytes = SecretBytes::zeroed(length?);
             self.core.material.backend.random().fill(bytes.expose_secret_mut())?;
             Ok(bytes)
         })
@@ -158,11 +159,13 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn generate_random_in(&self, custom_key_store: CustomKeyStoreId, number_of_bytes: u32) -> Result<SecretBytes> {
+        let length = checked_length(number_of_bytes);
         let call = CallSpec::new(Operation::GenerateRandom)
             .parameter("numberOfBytes", number_of_bytes)
-            .parameter("customKeyStoreId", custom_key_store.to_string());
+            .parameter("customKeyStoreId", custom_key_store.to_string())
+            .valid(length.clone().map(drop));
         self.account_call(call, |_| {
-            let length = checked_length(number_of_bytes)?;
+            let length = length?;
             self.core.registry.custom_key_store(self.account(), custom_key_store)?;
             let connection = self.core.connection(self.account(), custom_key_store);
             connection.and_then(|connection| connection.cluster.random(length)).map_err(|error| {

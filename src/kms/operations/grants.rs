@@ -94,6 +94,7 @@ impl Kms {
         let conditions = [RequestParameter::Grant(&terms)];
         let call = terms_noted(CallSpec::new(Operation::CreateGrant), &terms, request.name.as_deref())
             .conditions(&conditions)
+            .valid(request.name.as_deref().map_or(Ok(()), check_name))
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
         self.key_change(call, &request.key, |target, call_context| {
@@ -101,7 +102,6 @@ impl Kms {
             let named = [Some(request.terms.grantee()), request.terms.retiring_principal()];
             named.into_iter().flatten().try_for_each(|named| self.check_partition(ErrorKind::InvalidArn, named))?;
             terms.check_key(record.spec, record.usage)?;
-            request.name.as_deref().map_or(Ok(()), check_name)?;
             let response = |id| {
                 let named = NamedGrant { account: record.account, key_id: record.key_id, id };
                 Ok::<_, Error>(CreateGrantResponse {
@@ -173,7 +173,7 @@ impl Kms {
         filter: GrantFilter<'_>,
         page: PageRequest,
     ) -> Result<Page<GrantListEntry>> {
-        let call = filter.with_parameters(CallSpec::new(Operation::ListGrants));
+        let call = filter.with_parameters(CallSpec::new(Operation::ListGrants).valid(GRANT_PAGES.valid(&page)));
         self.key_call(call, &key, |target, _| {
             let limit = GRANT_PAGES.check(&page)?;
             filter.grantee.map_or(Ok(()), |grantee| self.check_partition(ErrorKind::InvalidArn, grantee))?;
@@ -236,6 +236,7 @@ impl Kms {
         page: PageRequest,
     ) -> Result<Page<GrantListEntry>> {
         let call = CallSpec::new(Operation::ListRetirableGrants)
+            .valid(GRANT_PAGES.valid(&page))
             .parameter("retiringPrincipal", retiring_principal.to_string());
         self.account_call(call, |_| {
             let limit = GRANT_PAGES.check(&page)?;
@@ -361,19 +362,18 @@ impl Kms {
 
     fn end_grant(&self, operation: Operation, key: &dyn KeyReference, id: GrantId, dry_run: DryRun) -> Result<()> {
         let call = CallSpec::new(operation).dry_run(dry_run == DryRun::Yes).parameter("grantId", id.to_string());
-        self.audited(call, |call_context| {
-            let identifier = key.to_key_identifier()?;
+        self.audited_on_key(call, key, |identifier, call_context| {
             commit_change(&self.core, call_context, |call_context| {
                 // Authorization depends on the content of the grant. A failure to read it is
                 // reported only to callers that may see the grant.
-                let grant = match self.known(&identifier) {
+                let grant = match self.known(identifier) {
                     Some((account, key_id)) => self.core.registry.grant(account, key_id, id),
                     None => Ok(None),
                 };
                 let known = grant.as_ref().ok().and_then(Option::as_ref);
                 let conditions: Vec<_> = known.into_iter().flat_map(|grant| grant.record.conditions()).collect();
                 let question = AuthzRequest::new(operation).conditions(&conditions);
-                let target = self.authorize(call_context, &question, &identifier)?;
+                let target = self.authorize(call_context, &question, identifier)?;
                 let Some(grant) = &grant? else {
                     return Err(Error::new(ErrorKind::NotFound, format!("{} has no grant {id}", target.arn())));
                 };

@@ -159,7 +159,8 @@ impl Kms {
         request: ImportKeyMaterialRequest<'_, impl KeyReference>,
     ) -> Result<ImportedKeyMaterial> {
         let conditions = conditions(request.expiration);
-        let mut call = CallSpec::new(Operation::ImportKeyMaterial).conditions(&conditions);
+        let mut call =
+            CallSpec::new(Operation::ImportKeyMaterial).conditions(&conditions).valid(check_members(&request));
         if let Some(expiration) = request.expiration {
             call = call.parameter("expirationModel", expiration_model(expiration).as_str());
             if let Expiration::At(time) = expiration {
@@ -276,7 +277,7 @@ impl Kms {
         now: Timestamp,
     ) -> Result<GeneratedMaterial> {
         let record = target.record();
-        check_request(request, now)?;
+        check_expiration(request.expiration, now)?;
         // The latest versions, because another process may have created the token just after a root
         // key rotation.
         let root = self.core.registry.sealed().latest_root()?;
@@ -366,7 +367,8 @@ const fn expiration_model(expiration: Expiration) -> ExpirationModel {
     }
 }
 
-fn check_request(request: &ImportKeyMaterialRequest<'_, impl KeyReference>, now: Timestamp) -> Result<()> {
+/// Checks what does not depend on the key and the time.
+fn check_members(request: &ImportKeyMaterialRequest<'_, impl KeyReference>) -> Result<()> {
     let invalid = |text: String| Err(Error::new(ErrorKind::Validation, text));
     for (what, bytes) in
         [("the import token", request.import_token), ("wrapped material", request.encrypted_key_material)]
@@ -375,17 +377,28 @@ fn check_request(request: &ImportKeyMaterialRequest<'_, impl KeyReference>, now:
             return invalid(format!("{what} must have 1 to {MAX_WRAPPED_MATERIAL} bytes, not {}", bytes.len()));
         }
     }
-    if request.description.is_some_and(|text| text.chars().nth(MAX_DESCRIPTION).is_some()) {
-        return invalid(format!("a description of key material must have at most {MAX_DESCRIPTION} characters"));
+    let is_known = |character: char| character.is_ascii_alphanumeric() || ":/_.- \t\n\u{b}\u{c}\r".contains(character);
+    if request
+        .description
+        .is_some_and(|text| !(1..=MAX_DESCRIPTION).contains(&text.len()) || !text.chars().all(is_known))
+    {
+        return invalid(format!(
+            "a description of key material must be 1 to {MAX_DESCRIPTION} letters, digits, spaces and :/_.-"
+        ));
     }
-    match request.expiration {
+    Ok(())
+}
+
+fn check_expiration(expiration: Option<Expiration>, now: Timestamp) -> Result<()> {
+    match expiration {
         None => {
             let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES";
             let advice = "this model is the default unless the request specifies that the material does not expire";
             Err(Error::new(ErrorKind::Validation, text).with_advice(advice))
         }
         Some(Expiration::At(time)) if time <= now || time > now.plus_days(MAX_VALIDITY_DAYS) => {
-            invalid(format!("validTo must be within the next {MAX_VALIDITY_DAYS} days, not {time}"))
+            let text = format!("validTo must be within the next {MAX_VALIDITY_DAYS} days, not {time}");
+            Err(Error::new(ErrorKind::Validation, text))
         }
         Some(_) => Ok(()),
     }

@@ -7,6 +7,7 @@ use crate::identity::AccountId;
 use crate::key::{Description, KeyId, KeyIdentifier, KeyManager, KeyUsage, Operation, Tag, TagSet, check_usage};
 use crate::kms::engine::handle::Kms;
 use crate::kms::operations::aliases::{first_alias_edit, unreserved};
+use crate::kms::operations::key_policy::check_policy_length;
 use crate::kms::pipeline::call::{AuthzRequest, CallSpec, tags_for_audit, truncated_for_audit};
 use crate::kms::pipeline::change::CallContext;
 use crate::kms::pipeline::key_checks::check_manager;
@@ -89,8 +90,9 @@ impl Kms {
 pub(in crate::kms) fn requested_usage(request: &CreateKeyRequest) -> Result<KeyUsage> {
     let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
         let usages: Vec<_> = request.spec.usages().iter().map(|usage| usage.as_str()).collect();
-        let text = format!("a KeyUsage is required for KeySpec {}: {}", request.spec, usages.join(" or "));
-        Error::new(ErrorKind::Validation, text)
+        let text = "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.";
+        let advice = format!("the usage of a key with the spec {} is {}", request.spec, usages.join(" or "));
+        Error::new(ErrorKind::Validation, text).with_advice(advice)
     })?;
     check_usage(request.spec, usage)?;
     Ok(usage)
@@ -104,6 +106,9 @@ pub(in crate::kms) fn creation_call<'a>(
 ) -> CallSpec<'a> {
     let mut call = CallSpec::new(Operation::CreateKey)
         .conditions(conditions)
+        .valid(Description::parse(&request.description).map(drop))
+        .valid(request.policy.as_deref().map_or(Ok(()), check_policy_length))
+        .valid(checked_tags(&request.tags).map(drop))
         .parameter("keySpec", request.spec.as_str())
         .parameter("origin", request.origin.as_str())
         .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);

@@ -14,6 +14,9 @@ use crate::policy::{KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, p
 /// Page sizes of [`Kms::list_key_policies`].
 const POLICY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 
+/// The maximum length of a policy in the model of AWS KMS, in characters.
+const MAX_POLICY: usize = 131_072;
+
 impl Kms {
     /// Replaces the policy of a key. The new policy is in effect when the call returns.
     ///
@@ -23,6 +26,8 @@ impl Kms {
     /// # Errors
     /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is
     ///   malformed, uses an unsupported feature, or locks the caller out.
+    /// - [`Validation`](ErrorKind::Validation) if the document is empty or longer than 131,072
+    ///   characters.
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
     ///   managed.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
@@ -51,6 +56,7 @@ impl Kms {
         let conditions = &conditions[usize::from(!request.bypass_lockout_check)..];
         let call = CallSpec::new(Operation::PutKeyPolicy)
             .conditions(conditions)
+            .valid(check_policy_length(request.policy))
             .parameter("policyName", PolicyDocument::KEY_POLICY_NAME)
             .parameter("policy", truncated_for_audit(request.policy))
             .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
@@ -103,7 +109,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
-        self.key_call(CallSpec::new(Operation::ListKeyPolicies), &key, |_, _| {
+        self.key_call(CallSpec::new(Operation::ListKeyPolicies).valid(POLICY_PAGES.valid(&page)), &key, |_, _| {
             let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();
             pagination::page_of(names, &page, POLICY_PAGES, String::as_bytes)
         })
@@ -133,4 +139,13 @@ impl Kms {
                     kms:PutKeyPolicy in the policy, or bypass this check";
         Err(Error::new(ErrorKind::MalformedPolicyDocument, text))
     }
+}
+
+/// Rejects a document that the model of AWS KMS excludes. Its quota, which is lower, is checked when
+/// the document is parsed.
+pub(in crate::kms) fn check_policy_length(policy: &str) -> Result<()> {
+    if !policy.is_empty() && policy.chars().nth(MAX_POLICY).is_none() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Validation, format!("a key policy must have 1 to {MAX_POLICY} characters")))
 }

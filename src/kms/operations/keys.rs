@@ -42,7 +42,7 @@ impl Kms {
     /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
     ///   not exist.
     /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if the custom key
-    ///   store is not connected.
+    ///   store is not connected, or no HSM responds.
     /// - [`ClusterInvalidConfiguration`](ErrorKind::ClusterInvalidConfiguration) if the cluster of
     ///   the custom key store has too few active HSMs or zones.
     /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, and the key would be
@@ -66,7 +66,7 @@ impl Kms {
         if let Some(provider) = request.provider.as_ref().and_then(|name| self.core.material.provider(name).ok()) {
             request.origin = provider.origin();
         }
-        // Malformed tags and a missing usage are rejected later. Whether the caller may create keys
+        // A missing usage and duplicate tags are rejected later. Whether the caller may create keys
         // is decided first.
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let conditions = creation_conditions(&request, &tags);
@@ -185,7 +185,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_keys(&self, page: PageRequest) -> Result<Page<KeyListEntry>> {
-        self.account_call(CallSpec::new(Operation::ListKeys), |_| {
+        self.account_call(CallSpec::new(Operation::ListKeys).valid(KEY_PAGES.valid(&page)), |_| {
             let limit = KEY_PAGES.check(&page)?;
             let mut after = match &page.marker {
                 Some(marker) => {
@@ -241,11 +241,13 @@ impl Kms {
     /// ```
     pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
         let description = description.as_ref();
-        let call =
-            CallSpec::new(Operation::UpdateKeyDescription).parameter("description", truncated_for_audit(description));
+        let parsed = Description::parse(description);
+        let call = CallSpec::new(Operation::UpdateKeyDescription)
+            .parameter("description", truncated_for_audit(description))
+            .valid(parsed.clone().map(drop));
         self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
-            record.description = Description::parse(description)?;
+            record.description = parsed.clone()?;
             Ok((target.put(record), ()))
         })
     }

@@ -54,9 +54,10 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
+            .valid(limits.check_message(request.message))
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
-            let mac = authenticate(target, request.algorithm, request.message, limits)?;
+            let mac = authenticate(target, request.algorithm, request.message)?;
             Ok(GenerateMacResponse { mac, key_arn: target.arn().clone(), mac_algorithm: request.algorithm })
         })
     }
@@ -99,10 +100,11 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
+            .valid(limits.check_message(request.message))
+            .valid(limits.check_mac(request.mac))
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key, |target, _| {
-            let expected = authenticate(target, request.algorithm, request.message, limits)?;
-            limits.check_mac(request.mac)?;
+            let expected = authenticate(target, request.algorithm, request.message)?;
             if !bool::from(expected.as_slice().ct_eq(request.mac)) {
                 let text = "the message authentication code does not match the message and key";
                 return Err(Error::new(ErrorKind::InvalidMac, text));
@@ -143,13 +145,7 @@ impl MacLimits {
     }
 }
 
-fn authenticate(
-    target: &AuthorizedKey<'_>,
-    algorithm: MacAlgorithm,
-    message: &[u8],
-    limits: MacLimits,
-) -> Result<Vec<u8>> {
+fn authenticate(target: &AuthorizedKey<'_>, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>> {
     check_mac_algorithm(target.record().spec, algorithm)?;
-    limits.check_message(message)?;
     target.mac()?.authenticate(message)
 }

@@ -60,7 +60,8 @@ impl Kms {
         let call = call(Operation::Sign, request.algorithm, request.message_type)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
-            .dry_run(request.dry_run);
+            .dry_run(request.dry_run)
+            .valid(check_message_length(request.message));
         self.key_call(call, &request.key, |target, _| {
             let SignRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
@@ -138,15 +139,12 @@ impl Kms {
         let call = call(Operation::Verify, request.algorithm, request.message_type)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
-            .dry_run(request.dry_run);
+            .dry_run(request.dry_run)
+            .valid(check_message_length(request.message))
+            .valid(check_signature_length(request.signature));
         self.key_call(call, &request.key, |target, _| {
             let VerifyRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
-            if !(1..=MAX_SIGNATURE_BYTES).contains(&request.signature.len()) {
-                let length = request.signature.len();
-                let text = format!("a signature must have 1 to {MAX_SIGNATURE_BYTES} bytes, not {length}");
-                return Err(Error::new(ErrorKind::Validation, text));
-            }
             let signature = match request.signature_format {
                 SignatureFormat::Der => Cow::Borrowed(request.signature),
                 SignatureFormat::P1363 => {
@@ -157,6 +155,15 @@ impl Kms {
             Ok(VerifyResponse { key_arn: target.arn().clone(), signing_algorithm: request.algorithm })
         })
     }
+}
+
+fn check_signature_length(signature: &[u8]) -> Result<()> {
+    let length = signature.len();
+    if (1..=MAX_SIGNATURE_BYTES).contains(&length) {
+        return Ok(());
+    }
+    let text = format!("a signature must have 1 to {MAX_SIGNATURE_BYTES} bytes, not {length}");
+    Err(Error::new(ErrorKind::Validation, text))
 }
 
 const fn conditions(algorithm: SigningAlgorithm, form: MessageType) -> [RequestParameter<'static>; 2] {
@@ -180,7 +187,6 @@ fn checked_input(
     message: &[u8],
 ) -> Result<SignatureInput<'_>> {
     check_signing_algorithm(spec, algorithm)?;
-    check_message_length(message)?;
     algorithm.check_message(form, message.len())?;
     Ok(match (algorithm, form) {
         // As in AWS KMS, a digest is the message of Ed25519ph and is hashed again.

@@ -2,7 +2,7 @@
 
 use crate::audit::ParameterValue;
 use crate::error::Result;
-use crate::key::{Operation, Tag};
+use crate::key::{Operation, Tag, check_tag_count, check_tag_key};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::{CallSpec, tags_for_audit};
 use crate::kms::request::pagination::{self, PageLimits};
@@ -43,6 +43,7 @@ impl Kms {
         let pairs = tags_for_audit(&tags).map(|tag| (tag.key(), tag.value()));
         let call = CallSpec::new(Operation::TagResource)
             .conditions(&conditions)
+            .valid(check_tag_count(tags.len()))
             .parameter("tags", ParameterValue::pairs(pairs));
         self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
@@ -54,6 +55,8 @@ impl Kms {
     /// Removes tags from a key. Tag keys that do not exist are ignored.
     ///
     /// # Errors
+    /// - [`Tag`](crate::ErrorKind::Tag) if there are more than 50 tag keys.
+    /// - [`Validation`](crate::ErrorKind::Validation) if a tag key is empty or too long.
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is pending deletion.
     /// - The [errors of every operation](Kms#errors-of-every-operation).
@@ -81,6 +84,8 @@ impl Kms {
         let keys = tags_for_audit(&names).map(|name| sanitize_for_error(name));
         let call = CallSpec::new(Operation::UntagResource)
             .conditions(&conditions)
+            .valid(check_tag_count(names.len()))
+            .valid(names.iter().try_for_each(|name| check_tag_key(name)))
             .parameter("tagKeys", ParameterValue::texts(keys));
         self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
@@ -112,7 +117,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_resource_tags(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<Tag>> {
-        self.key_call(CallSpec::new(Operation::ListResourceTags), &key, |target, _| {
+        self.key_call(CallSpec::new(Operation::ListResourceTags).valid(TAG_PAGES.valid(&page)), &key, |target, _| {
             let tags: Vec<Tag> =
                 target.record().tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
             pagination::page_of(tags.into_iter(), &page, TAG_PAGES, |tag| tag.key().as_bytes())

@@ -2,8 +2,9 @@
 
 use crate::audit::ParameterValue;
 use crate::context::EncryptionContext;
-use crate::key::Operation;
-use crate::kms::request::GrantToken;
+use crate::error::Result;
+use crate::key::{KeyArn, Operation};
+use crate::kms::request::{GrantToken, check_token_count};
 use crate::policy::RequestParameter;
 use crate::text::sanitize_for_error;
 
@@ -39,6 +40,8 @@ pub(in crate::kms) struct CallSpec<'a> {
     pub(in crate::kms) conditions: &'a [RequestParameter<'a>],
     pub(in crate::kms) grant_tokens: &'a [GrantToken],
     pub(in crate::kms) parameters: Vec<(&'static str, ParameterValue)>,
+    /// The result of the checks that need only the request.
+    pub(in crate::kms) validity: Result<()>,
 }
 
 impl<'a> CallSpec<'a> {
@@ -51,7 +54,15 @@ impl<'a> CallSpec<'a> {
             conditions: &[],
             grant_tokens: &[],
             parameters: Vec::new(),
+            validity: Ok(()),
         }
+    }
+
+    /// Adds a check that needs only the request. A call that fails one is rejected before its key is
+    /// looked up and before policies see the request, as AWS KMS does with the bounds of its model.
+    pub(in crate::kms) fn valid(mut self, check: Result<()>) -> Self {
+        self.validity = self.validity.and(check);
+        self
     }
 
     pub(in crate::kms) const fn context(mut self, context: &'a EncryptionContext) -> Self {
@@ -75,15 +86,15 @@ impl<'a> CallSpec<'a> {
         self
     }
 
-    pub(in crate::kms) const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+    pub(in crate::kms) fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
         self.grant_tokens = tokens;
-        self
+        self.valid(check_token_count(tokens))
     }
 
     /// Returns the authorization request for the key of the call.
     pub(in crate::kms) const fn authz_request(&self) -> AuthzRequest<'a> {
         let Self { operation, context, conditions, grant_tokens, .. } = *self;
-        AuthzRequest { operation, context, conditions, grant_tokens }
+        AuthzRequest { operation, context, conditions, grant_tokens, suits: None }
     }
 
     pub(in crate::kms) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
@@ -100,11 +111,18 @@ pub(in crate::kms) struct AuthzRequest<'a> {
     pub(in crate::kms) context: Option<&'a EncryptionContext>,
     pub(in crate::kms) conditions: &'a [RequestParameter<'a>],
     pub(in crate::kms) grant_tokens: &'a [GrantToken],
+    /// A check that a key must pass before its usage and state are judged.
+    pub(in crate::kms) suits: Option<&'a dyn Fn(&KeyArn) -> Result<()>>,
 }
 
 impl<'a> AuthzRequest<'a> {
     pub(in crate::kms) const fn new(operation: Operation) -> Self {
-        Self { operation, context: None, conditions: &[], grant_tokens: &[] }
+        Self { operation, context: None, conditions: &[], grant_tokens: &[], suits: None }
+    }
+
+    pub(in crate::kms) const fn suits(mut self, check: &'a dyn Fn(&KeyArn) -> Result<()>) -> Self {
+        self.suits = Some(check);
+        self
     }
 
     pub(in crate::kms) const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {

@@ -1,13 +1,10 @@
 //! Grant tokens in a call: created with a grant, and checked before anything else.
 
 use crate::crypto::SecureRandom;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::kms::engine::handle::Kms;
 use crate::kms::request::{GrantToken, NONCE, NamedGrant};
 use crate::kms::storage::registry::Registry;
-
-/// Maximum number of grant tokens per call.
-pub(in crate::kms) const MAX_GRANT_TOKENS: usize = 10;
 
 impl Registry {
     /// Creates a new token.
@@ -28,12 +25,8 @@ impl Registry {
 }
 
 impl Kms {
-    /// Rejects tokens that this KMS did not create, and more tokens than allowed.
+    /// Rejects tokens that this KMS did not create.
     pub(in crate::kms) fn check_tokens(&self, tokens: &[GrantToken]) -> Result<()> {
-        if tokens.len() > MAX_GRANT_TOKENS {
-            let text = format!("a request can have at most {MAX_GRANT_TOKENS} grant tokens, not {}", tokens.len());
-            return Err(Error::new(ErrorKind::Validation, text));
-        }
         tokens.iter().try_for_each(|token| self.core.registry.named_grant(token).map(drop))
     }
 }

@@ -1,4 +1,5 @@
-//! The only path to a key: resolve, load, authorize, check usage and state, run, audit.
+//! The only path to a key: check the request, resolve, load, authorize, check usage and state, run,
+//! audit.
 //!
 //! An operation contains only its own step. It accesses a key through [`AuthorizedKey`], which only
 //! [`Kms::authorize`] creates, so no operation can skip a check. It runs inside [`Kms::audited`],
@@ -58,8 +59,8 @@ impl Kms {
         run: impl FnOnce(&AuthorizedKey<'_>, &mut CallContext) -> Result<T>,
     ) -> Result<T> {
         let question = call.authz_request();
-        self.audited(call, |call_context| {
-            let target = self.authorize(call_context, &question, &key.to_key_identifier()?)?;
+        self.audited_on_key(call, key, |identifier, call_context| {
+            let target = self.authorize(call_context, &question, identifier)?;
             let value = run(&target, call_context)?;
             target.count(question.operation, call_context);
             Ok(value)
@@ -76,10 +77,9 @@ impl Kms {
         mut edit: impl FnMut(&AuthorizedKey<'_>, &mut CallContext) -> Result<(Vec<Edit>, T)>,
     ) -> Result<T> {
         let question = call.authz_request();
-        self.audited(call, |call_context| {
-            let identifier = key.to_key_identifier()?;
+        self.audited_on_key(call, key, |identifier, call_context| {
             commit_change(&self.core, call_context, |call_context| {
-                let target = self.authorize(call_context, &question, &identifier)?;
+                let target = self.authorize(call_context, &question, identifier)?;
                 edit(&target, call_context)
             })
             .inspect(|_| self.count_change(call_context, question.operation))
@@ -133,6 +133,7 @@ impl Kms {
         call_context.record_key(account, key_id);
         call_context.record_custom_key_store(key.record.custom_key_store);
         check_manager(operation, &key, self.via_service())?;
+        question.suits.map_or(Ok(()), |suits| suits(&key.arn))?;
         let check = |key: &LoadedKey| {
             check_state(operation, key, self.core.registry.state_of(&key.record, call_context.now())?)
         };

@@ -4,10 +4,11 @@ use crate::audit::{Action, AuditEvent};
 use crate::clock::Timestamp;
 use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::CustomKeyStoreId;
+use crate::key::{CustomKeyStoreId, ForeignKeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::CallSpec;
 use crate::kms::pipeline::change::{CallContext, run_in_steps, write_outcome};
+use crate::kms::request::KeyReference;
 
 impl Kms {
     /// Rejects a call that cannot be started. Like every other call, it writes an event.
@@ -27,7 +28,33 @@ impl Kms {
         event.source_context = auditable_context(call.source_context);
         event.dry_run = call.dry_run;
         event.parameters = call.parameters;
-        self.recorded(event, run)
+        self.recorded(event, |call_context| call.validity.and_then(|()| run(call_context)))
+    }
+
+    /// Like [`Kms::audited`], for a call on one key. If the request is not valid, its key is not
+    /// looked up, and the event contains the identifier.
+    pub(in crate::kms) fn audited_on_key<T>(
+        &self,
+        call: CallSpec<'_>,
+        key: &dyn KeyReference,
+        run: impl FnOnce(&KeyIdentifier, &mut CallContext) -> Result<T>,
+    ) -> Result<T> {
+        let identifier = key.to_key_identifier().map_err(|error| self.missing_key(error));
+        let call = match (&call.validity, &identifier) {
+            (Err(_), Ok(identifier)) => call.parameter("keyId", identifier.to_string()),
+            _ => call,
+        };
+        self.audited(call, |call_context| run(&identifier?, call_context))
+    }
+
+    /// Reports an ID that AWS KMS considers well-formed as that of a missing key of the caller's account.
+    fn missing_key(&self, error: Error) -> Error {
+        let Some(ForeignKeyId(id)) = error.downcast_ref().filter(|_| !error.to_string().starts_with("Key ")) else {
+            return error;
+        };
+        let (partition, region) = (self.locality().partition(), self.locality().region());
+        let text = format!("Key 'arn:{partition}:kms:{region}:{}:key/{id}' does not exist", self.account());
+        Error::new(ErrorKind::NotFound, text).with_source(error)
     }
 
     /// Creates the event of an action that the holder of this handle requested.
@@ -52,7 +79,7 @@ impl Kms {
             true => Err(would_have_succeeded()),
         });
         let result = match call_context.custom_key_store {
-            Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
+            Some(id) => result.map_err(|error| in_custom_key_store(call_context.event.action, id, error)),
             None => result,
         };
         observation.record_keys(&call_context.event.keys);
@@ -76,11 +103,16 @@ fn auditable_context(context: Option<&EncryptionContext>) -> Option<EncryptionCo
     context.filter(|context| (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
 }
 
-/// Reports an unavailable key of a custom key store as an invalid state of the key, as in AWS KMS.
-/// The source of the error contains the cause.
-fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
+/// Reports an unavailable key of a custom key store as an invalid state of the key or, if the key is
+/// yet to be created, of the custom key store, as in AWS KMS. The source of the error contains the
+/// cause.
+fn in_custom_key_store(action: Action, id: CustomKeyStoreId, error: Error) -> Error {
     if error.kind() != ErrorKind::KeyUnavailable {
         return error;
+    }
+    if action == Action::Call(Operation::CreateKey) {
+        let text = format!("cannot create a key in the custom key store {id}: {error}");
+        return Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error);
     }
     let text = format!("cannot use the key in the custom key store {id}: {error}");
     Error::new(ErrorKind::InvalidState, text).with_source(error)
@@ -89,4 +121,22 @@ fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
 /// Returns the error of a dry run that passed every check.
 pub(in crate::kms) fn would_have_succeeded() -> Error {
     Error::new(ErrorKind::DryRun, "The request would have succeeded, but the DryRun option is set.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The cluster may be disconnected after a call has checked that it is connected.
+    #[test]
+    fn a_store_that_is_lost_during_a_call_is_reported_like_one_that_was_not_connected() {
+        let id = CustomKeyStoreId::from_random_bytes([1; 9]);
+        let kind = |operation, kind| in_custom_key_store(Action::Call(operation), id, Error::new(kind, "gone")).kind();
+        let lost = ErrorKind::KeyUnavailable;
+        assert_eq!(kind(Operation::CreateKey, lost), ErrorKind::CustomKeyStoreInvalidState);
+        assert_eq!(kind(Operation::Encrypt, lost), ErrorKind::InvalidState);
+        assert_eq!(kind(Operation::CreateKey, ErrorKind::Store), ErrorKind::Store);
+        let error = in_custom_key_store(Action::Call(Operation::CreateKey), id, Error::new(lost, "gone"));
+        assert!(error.downcast_ref::<Error>().is_some_and(|cause| cause.kind() == lost));
+    }
 }

@@ -5,7 +5,7 @@ use super::change::CallContext;
 use super::key_checks::unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
-use crate::key::{AliasName, KeyId, KeyIdentifier, Operation, invalid_key_id};
+use crate::key::{AliasName, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
 
 impl Kms {
@@ -30,10 +30,7 @@ impl Kms {
                 self.check_place(operation, arn.account(), arn.locality(), identifier)?;
                 self.resolve_alias(call_context, question, arn.account(), arn.name(), identifier)
             }
-            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => {
-                let advice = format!("{operation} accepts a key id or a key ARN, not an alias");
-                Err(invalid_key_id(&identifier.to_string(), advice))
-            }
+            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(no_alias_expected(operation)),
         }
     }
 
@@ -85,5 +82,16 @@ impl Kms {
         }
         let alias = alias.ok_or_else(|| unknown(self.locality(), self.account(), identifier))?;
         Ok((account, alias.target))
+    }
+}
+
+/// Returns the error of an operation that accepts only a key ID or a key ARN, in the wording of AWS
+/// KMS.
+fn no_alias_expected(operation: Operation) -> Error {
+    match operation {
+        Operation::CreateAlias | Operation::UpdateAlias => {
+            Error::new(ErrorKind::Validation, "Aliases must refer to keys. Not aliases")
+        }
+        _ => Error::new(ErrorKind::InvalidArn, "Key Aliases are not supported for this operation."),
     }
 }

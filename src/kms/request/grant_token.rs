@@ -11,6 +11,9 @@ use crate::identity::AccountId;
 use crate::key::KeyId;
 use crate::policy::GrantId;
 
+/// Maximum number of grant tokens per call.
+const MAX_GRANT_TOKENS: usize = 10;
+
 const VERSION: u8 = 1;
 /// Length of the nonce in bytes. The nonce makes every token unique.
 pub(in crate::kms) const NONCE: usize = 16;
@@ -110,6 +113,15 @@ impl fmt::Debug for GrantToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("GrantToken(..)")
     }
+}
+
+/// Rejects more tokens than allowed.
+pub(in crate::kms) fn check_token_count(tokens: &[GrantToken]) -> Result<()> {
+    if tokens.len() <= MAX_GRANT_TOKENS {
+        return Ok(());
+    }
+    let text = format!("a request can have at most {MAX_GRANT_TOKENS} grant tokens, not {}", tokens.len());
+    Err(Error::new(ErrorKind::Validation, text))
 }
 
 /// The grant that a token names.

@@ -25,7 +25,7 @@ pub trait KeyReference {
     /// - [`InvalidArn`](crate::ErrorKind::InvalidArn) if the text starts with `arn:` but is not an
     ///   ARN of this service.
     /// - [`NotFound`](crate::ErrorKind::NotFound) for any other text that has none of the four
-    ///   forms.
+    ///   forms, and for a key ARN with a malformed key ID.
     fn to_key_identifier(&self) -> Result<KeyIdentifier>;
 }
 

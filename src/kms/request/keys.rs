@@ -4,7 +4,7 @@ use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
 use super::setters::grant_tokens_setter;
 use crate::error::Result;
-use crate::key::{CustomKeyStoreId, KeyArn, KeyId, KeySpec, KeyUsage, Origin, Tag};
+use crate::key::{CustomKeyStoreId, KeyArn, KeyId, KeySpec, KeyUsage, Origin, Tag, check_tag_count};
 use crate::provider::ProviderId;
 
 /// Parameters for [`Kms::create_key`](crate::kms::Kms::create_key). By default, creates a symmetric
@@ -240,6 +240,7 @@ impl CreateKeyRequest {
 
 /// Validates tag pairs.
 pub(in crate::kms) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag>> {
+    check_tag_count(pairs.len())?;
     pairs.iter().map(|(key, value)| Tag::new(key, value)).collect()
 }
 

@@ -39,7 +39,7 @@ pub use data_key_pair::{
 };
 pub use deletion::ScheduleKeyDeletionResponse;
 pub use grant_token::GrantToken;
-pub(in crate::kms) use grant_token::{NONCE, NamedGrant};
+pub(in crate::kms) use grant_token::{NONCE, NamedGrant, check_token_count};
 pub use grants::{CreateGrantRequest, CreateGrantResponse, DryRun, GrantFilter, GrantListEntry};
 pub(in crate::kms) use import::Expiration;
 pub use import::{

@@ -105,6 +105,16 @@ pub(in crate::kms) struct PageLimits {
 }
 
 impl PageLimits {
+    /// Rejects a request for a page whose limit or marker no page can have.
+    pub(in crate::kms) fn valid(self, page: &PageRequest) -> Result<()> {
+        self.check(page)?;
+        if page.marker.as_ref().is_some_and(|marker| !(1..=MAX_MARKER_LENGTH).contains(&marker.chars().count())) {
+            let text = format!("a marker must have 1 to {MAX_MARKER_LENGTH} characters");
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        Ok(())
+    }
+
     pub(in crate::kms) fn check(self, page: &PageRequest) -> Result<usize> {
         let limit = page.limit.unwrap_or(self.default);
         if !(1..=self.most).contains(&limit) {

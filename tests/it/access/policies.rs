@@ -220,7 +220,7 @@ fn a_policy_is_given_back_as_it_was_put_and_listed_as_default() -> Result<()> {
     assert_eq!(kms.get_key_policy(key)?, policy);
     assert_eq!(kms.list_key_policies(key, PageRequest::default())?.entries, ["default"]);
     assert_eq!(kind(kms.put_key_policy(PutKeyPolicyRequest::new(key, "{"))), ErrorKind::MalformedPolicyDocument);
-    assert_eq!(kind(kms.put_key_policy(PutKeyPolicyRequest::new("alias/x", &policy))), ErrorKind::NotFound);
+    assert_eq!(kind(kms.put_key_policy(PutKeyPolicyRequest::new("alias/x", &policy))), ErrorKind::InvalidArn);
     Ok(())
 }
 

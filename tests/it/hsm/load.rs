@@ -163,7 +163,13 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
         thread::sleep(Duration::from_millis(20));
     };
     let is_refused = |kind| {
-        matches!(kind, ErrorKind::InvalidState | ErrorKind::ClusterInvalidConfiguration | ErrorKind::KeyUnavailable)
+        matches!(
+            kind,
+            ErrorKind::InvalidState
+                | ErrorKind::CustomKeyStoreInvalidState
+                | ErrorKind::ClusterInvalidConfiguration
+                | ErrorKind::KeyUnavailable
+        )
     };
     let lossy = load.run(come_and_go, is_refused);
     println!("one member with intermittent faults: {lossy:?}");

@@ -113,6 +113,6 @@ fn pages_are_fetched_as_calls_when_they_are_needed_and_an_error_is_the_last_item
     let refused: Vec<_> = kms.retirable_grants(&other).map(|grant| grant.map_err(|error| error.kind())).collect();
     assert_eq!(refused, [Err(ErrorKind::Validation)]);
     let refused: Vec<_> = kms.resource_tags("alias/none").map(|tag| tag.map_err(|error| error.kind())).collect();
-    assert_eq!(refused, [Err(ErrorKind::NotFound)]);
+    assert_eq!(refused, [Err(ErrorKind::InvalidArn)]);
     Ok(())
 }

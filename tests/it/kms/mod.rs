@@ -2,6 +2,7 @@
 
 mod aliased_keys;
 mod asymmetric;
+mod bounds;
 mod cipher;
 mod clock_jumps;
 mod closing;

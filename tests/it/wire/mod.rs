@@ -3,6 +3,7 @@
 mod answers;
 mod aws_model;
 mod boto3;
+mod order;
 mod pages;
 mod refusals;
 

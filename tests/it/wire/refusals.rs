@@ -125,6 +125,38 @@ fn wrong_types_are_refused_and_unknown_members_ignored() {
     endpoint.must("DescribeKey", request);
 }
 
+/// The manual describes these bodies.
+#[test]
+fn deviating_bodies_are_treated_as_documented() {
+    let endpoint = Endpoint::new();
+    let random = |number: &str| endpoint.send("GenerateRandom", format!("{{\"NumberOfBytes\": {number}}}").as_bytes());
+    for number in ["5", "5.0", "5e0", "0.5e1"] {
+        let reply = random(number);
+        assert_eq!((reply.status(), blob(&json_of(&reply)["Plaintext"]).len()), (200, 5), "{number}");
+    }
+    for number in ["5.5", "\"5\"", "true", "1e400", "-1e400", "[5]", "{}", "05", "+5"] {
+        assert_eq!(random(number).error_code(), Some(SERIALIZATION), "{number}");
+    }
+    for number in ["0", "-1", "1025", "1e300", "18446744073709551616", "-9223372036854775809"] {
+        let reply = random(number);
+        assert_eq!(reply.error_code(), Some(INVALID), "{number}");
+        let text = text(&json_of(&reply)["message"]);
+        let ending =
+            if number.starts_with(['0', '-']) { "greater than or equal to 1" } else { "less than or equal to 1024" };
+        assert!(text.ends_with(ending), "{number}: {text}");
+    }
+    let key = endpoint.key(json!({}));
+    for flag in ["\"true\"", "1", "0", "\"\"", "[]"] {
+        let body = format!("{{\"KeyId\": \"{key}\", \"Plaintext\": \"eA==\", \"DryRun\": {flag}}}");
+        assert_eq!(endpoint.send("Encrypt", body.as_bytes()).error_code(), Some(SERIALIZATION), "{flag}");
+    }
+    endpoint.must("DescribeKey", json!({"KeyId": key, "GrantTokens": null, "Unknown": {"a": [null]}}));
+    assert_eq!(code(&endpoint, "DescribeKey", json!({"KeyId": null})), INVALID);
+    assert_eq!(code(&endpoint, "DescribeKey", json!({"KeyId": key, "GrantTokens": [null]})), INVALID);
+    let context = json!({"KeyId": key, "Plaintext": "eA==", "EncryptionContext": {"a": null}});
+    assert_eq!(code(&endpoint, "Encrypt", context), INVALID);
+}
+
 #[test]
 fn a_violated_constraint_has_the_text_of_aws() {
     let endpoint = Endpoint::new();
@@ -205,7 +237,7 @@ fn errors_have_the_exceptions_of_aws() {
         ("DescribeKey", json!({"KeyId": "alias/missing"}), "NotFoundException", true),
         ("DescribeKey", json!({"KeyId": "arn:aws:kms:x"}), "InvalidArnException", true),
         ("DescribeKey", json!({"KeyId": key, "GrantTokens": ["a"]}), "InvalidGrantTokenException", true),
-        ("EnableKeyRotation", json!({"KeyId": "alias/a"}), "NotFoundException", true),
+        ("EnableKeyRotation", json!({"KeyId": "alias/a"}), "InvalidArnException", true),
         ("Encrypt", json!({"KeyId": disabled, "Plaintext": "eA=="}), "DisabledException", true),
         ("Encrypt", json!({"KeyId": ecc, "Plaintext": "eA=="}), "InvalidKeyUsageException", true),
         ("Encrypt", json!({"KeyId": key, "Plaintext": "eA==", "DryRun": true}), "DryRunOperationException", true),
@@ -232,6 +264,9 @@ fn errors_have_the_exceptions_of_aws() {
         ("PutKeyPolicy", json!({"KeyId": key, "Policy": "{}", "PolicyName": "other"}), "NotFoundException", true),
         ("CancelKeyDeletion", json!({"KeyId": key}), "KMSInvalidStateException", true),
         ("RotateKeyOnDemand", json!({"KeyId": ecc}), UNSUPPORTED, false),
+        ("EnableKeyRotation", json!({"KeyId": hmac}), UNSUPPORTED, false),
+        ("ListKeyRotations", json!({"KeyId": hmac}), UNSUPPORTED, false),
+        ("GetPublicKey", json!({"KeyId": key}), UNSUPPORTED, false),
         ("ListKeys", json!({"Marker": "a"}), "InvalidMarkerException", true),
         ("RevokeGrant", json!({"KeyId": key, "GrantId": zeros}), "NotFoundException", true),
         ("RevokeGrant", json!({"KeyId": key, "GrantId": "a"}), "InvalidGrantIdException", true),
@@ -259,10 +294,80 @@ fn texts_are_those_of_aws() {
     let missing = "arn:aws:kms:local:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab";
     let elsewhere = missing.replace("local", "eu-central-1");
     let arn = format!("arn:aws:kms:local:000000000000:key/{key}");
+    let prefix = "arn:aws:kms:local:000000000000:key/";
+    let (multi_region, upper_case) = ("mrk-1234567812341234123412345678901a", "786CA7CD-B74B-42B3-B887-902AD7AB6429");
+    let external_arn = format!("arn:aws:kms:local:000000000000:key/{external}");
+    let alias = |name: &str| format!("arn:aws:kms:local:000000000000:alias/{name}");
+    let rsa = endpoint.key(json!({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}));
+    let ed25519 = endpoint.key(json!({"KeySpec": "ECC_NIST_EDWARDS25519", "KeyUsage": "SIGN_VERIFY"}));
     for (operation, request, expected) in [
         ("DescribeKey", json!({"KeyId": missing}), format!("Key '{missing}' does not exist")),
         ("DescribeKey", json!({"KeyId": elsewhere}), "Invalid arn eu-central-1".into()),
         ("DescribeKey", json!({"KeyId": "x"}), "Invalid keyId 'x'".into()),
+        (
+            "DescribeKey",
+            json!({"KeyId": format!("{missing}x")}),
+            "Invalid keyId 1234abcd-12ab-34cd-56ef-1234567890abx".into(),
+        ),
+        ("DescribeKey", json!({"KeyId": "mrk-1234"}), "Invalid keyId 'mrk-1234'".into()),
+        ("DescribeKey", json!({"KeyId": multi_region}), format!("Key '{prefix}{multi_region}' does not exist")),
+        ("DisableKey", json!({"KeyId": upper_case}), format!("Key '{prefix}{upper_case}' does not exist")),
+        (
+            "DescribeKey",
+            json!({"KeyId": format!("{prefix}{upper_case}")}),
+            format!("Key '{prefix}{upper_case}' does not exist"),
+        ),
+        (
+            "CreateKey",
+            json!({"KeySpec": "HMAC_256"}),
+            "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.".into(),
+        ),
+        ("Encrypt", json!({"KeyId": "alias/b", "Plaintext": "eA=="}), format!("Alias {} is not found.", alias("b"))),
+        ("DescribeKey", json!({"KeyId": alias("aws/b")}), format!("Alias {} is not found.", alias("aws/b"))),
+        ("DeleteAlias", json!({"AliasName": "alias/b"}), format!("Alias {} is not found.", alias("b"))),
+        (
+            "GenerateDataKey",
+            json!({"KeyId": rsa, "KeySpec": "AES_256"}),
+            "You cannot generate a data key with an asymmetric CMK".into(),
+        ),
+        ("GenerateDataKey", json!({"KeyId": rsa}), "Please specify either number of bytes or key spec.".into()),
+        (
+            "Encrypt",
+            json!({"KeyId": rsa, "Plaintext": "eA=="}),
+            "Algorithm SYMMETRIC_DEFAULT is incompatible with key spec RSA_2048.".into(),
+        ),
+        (
+            "Encrypt",
+            json!({"KeyId": rsa, "Plaintext": base64([0; 191]), "EncryptionAlgorithm": "RSAES_OAEP_SHA_256"}),
+            "Algorithm RSAES_OAEP_SHA_256 and key spec RSA_2048 cannot encrypt data larger than 190 bytes.".into(),
+        ),
+        (
+            "Sign",
+            json!({"KeyId": ed25519, "Message": "eA==", "MessageType": "DIGEST", "SigningAlgorithm": "ED25519_SHA_512"}),
+            "Message type DIGEST is incompatible with algorithm ED25519_SHA_512.".into(),
+        ),
+        (
+            "Sign",
+            json!({"KeyId": ed25519, "Message": "eA==", "SigningAlgorithm": "ED25519_PH_SHA_512"}),
+            "Message type RAW is incompatible with algorithm ED25519_PH_SHA_512.".into(),
+        ),
+        (
+            "Verify",
+            json!({"KeyId": ed25519, "Message": "eA==", "MessageType": "DIGEST", "Signature": "eA==",
+                "SigningAlgorithm": "ED25519_PH_SHA_512"}),
+            "Digest is invalid length for algorithm ED25519_PH_SHA_512.".into(),
+        ),
+        (
+            "DisableKeyRotation",
+            json!({"KeyId": external}),
+            format!("{external_arn} origin is EXTERNAL which is not valid for this operation."),
+        ),
+        (
+            "GenerateMac",
+            json!({"KeyId": external, "Message": "eA==", "MacAlgorithm": "HMAC_SHA_256"}),
+            format!("{external_arn} key usage is ENCRYPT_DECRYPT which is not valid for GenerateMac."),
+        ),
+        ("Encrypt", json!({"KeyId": external, "Plaintext": "eA=="}), format!("{external_arn} is pending import.")),
         (
             "CreateAlias",
             json!({"AliasName": "x", "TargetKeyId": key}),
@@ -295,6 +400,40 @@ fn texts_are_those_of_aws() {
         let (_, text) = endpoint.call(operation, request.clone()).expect_err(operation);
         assert_eq!(text, expected, "{operation} {request}");
     }
+}
+
+/// A key that never rotates has nothing to disable.
+#[test]
+fn rotation_of_a_key_that_never_rotates_can_be_disabled() {
+    let endpoint = Endpoint::new();
+    for (spec, usage) in
+        [("HMAC_256", "GENERATE_VERIFY_MAC"), ("RSA_2048", "SIGN_VERIFY"), ("ECC_NIST_P256", "KEY_AGREEMENT")]
+    {
+        let key = endpoint.key(json!({"KeySpec": spec, "KeyUsage": usage}));
+        endpoint.must("DisableKeyRotation", json!({"KeyId": key}));
+        let status = endpoint.must("GetKeyRotationStatus", json!({"KeyId": key}));
+        assert_eq!(status["KeyRotationEnabled"], json!(false));
+    }
+}
+
+/// The state of a custom key store is not that of a key, of which there is none yet.
+#[test]
+fn a_key_in_a_store_that_is_not_connected_is_refused_for_the_state_of_the_store() {
+    let endpoint = Endpoint::new();
+    let request = json!({"CustomKeyStoreName": "x", "CloudHsmClusterId": CLUSTERS[0], "KeyStorePassword": PASSWORD});
+    let id = endpoint.must("CreateCustomKeyStore", request)["CustomKeyStoreId"].take();
+    let create = json!({"CustomKeyStoreId": id, "Origin": "AWS_CLOUDHSM"});
+    let not_connected = ("CustomKeyStoreInvalidStateException", "The custom key store is not connected.".to_owned());
+    assert_eq!(endpoint.call("CreateKey", create.clone()), Err(not_connected.clone()));
+    let random = json!({"CustomKeyStoreId": id, "NumberOfBytes": 8});
+    assert_eq!(endpoint.call("GenerateRandom", random.clone()), Err(not_connected.clone()));
+    endpoint.must("ConnectCustomKeyStore", json!({"CustomKeyStoreId": id}));
+    let key = endpoint.key(create.clone());
+    endpoint.must("DisconnectCustomKeyStore", json!({"CustomKeyStoreId": id}));
+    assert_eq!(endpoint.call("CreateKey", create), Err(not_connected.clone()));
+    assert_eq!(endpoint.call("GenerateRandom", random), Err(not_connected));
+    let encrypt = json!({"KeyId": key, "Plaintext": "eA=="});
+    assert_eq!(code(&endpoint, "Encrypt", encrypt), "KMSInvalidStateException");
 }
 
 /// A rejected password is no failure of the server: clients would repeat the request until the user
