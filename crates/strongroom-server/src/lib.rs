@@ -14,6 +14,11 @@
 #[doc(hidden)]
 pub mod command;
 pub mod credentials;
+#[cfg(unix)]
+mod descriptors;
+#[cfg(not(unix))]
+#[path = "descriptors_elsewhere.rs"]
+mod descriptors;
 mod error;
 pub mod http;
 pub mod metrics;

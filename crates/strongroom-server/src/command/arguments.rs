@@ -163,7 +163,7 @@ pub(super) struct ListenerArguments {
     /// The time between two events about refused requests in the audit trail, in seconds.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) refusal_interval: u64,
-    /// The number of connections. Others wait.
+    /// The number of connections. A new one replaces the one that has been idle for the longest time.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_connections: Option<u32>,
     /// The number of calls at the same time [default: 4 for each core].

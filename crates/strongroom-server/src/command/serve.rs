@@ -13,6 +13,7 @@ use super::first_start::{self, Start};
 use super::opening::{self, Opened};
 use super::{log, service_manager, signals};
 use crate::credentials::CredentialsFile;
+use crate::descriptors;
 use crate::error::{Error, Result};
 use crate::http::{Limits, Server, State};
 use crate::metrics::Metrics;
@@ -22,6 +23,7 @@ use crate::tls::TlsFiles;
 pub(super) fn run(arguments: &ServeArguments) -> Result<()> {
     let listener = &arguments.listener;
     log::start(listener.log_format, listener.log_level);
+    descriptors::raise_limit();
     let limits = limits(listener);
     let runtime = runtime(&limits)?;
     let metrics = Arc::new(Metrics::default());

@@ -12,6 +12,11 @@ pub(super) const JSON: &str = Reply::CONTENT_TYPE;
 const XML: &str = "text/xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
+/// The exception of a request that may be sent again.
+pub(super) const THROTTLING: &str = "ThrottlingException";
+/// The time after which a throttled client may try again, in milliseconds.
+const RETRY_AFTER_MILLIS: u32 = 100;
+
 /// The protocol of a request, which determines the form of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -34,6 +39,8 @@ pub(super) struct Answer {
     pub(super) operation: Option<String>,
     /// Ends the connection, because the body of the request was not read.
     pub(super) close: bool,
+    /// The methods that the path allows, if the request has another one.
+    pub(super) allow: Option<&'static str>,
     /// Time after which a client may try again, in milliseconds.
     pub(super) retry_after: Option<u32>,
 }
@@ -49,6 +56,7 @@ impl Answer {
             principal: None,
             operation: None,
             close: false,
+            allow: None,
             retry_after: None,
         }
     }
@@ -89,6 +97,12 @@ impl Answer {
             Protocol::Query => (StatusCode::FORBIDDEN, kind.query_code()),
         };
         Self::exception(protocol, status, name, refusal.message(), id)
+    }
+
+    /// Returns the refusal of a request that the server cannot process now. Clients of AWS try again.
+    pub(super) fn throttled(protocol: Protocol, id: &str) -> Self {
+        let answer = Self::exception(protocol, StatusCode::BAD_REQUEST, THROTTLING, "Rate exceeded", id);
+        Self { retry_after: Some(RETRY_AFTER_MILLIS), ..answer }
     }
 
     pub(super) fn closing(mut self) -> Self {

@@ -10,6 +10,7 @@ use strongroom::{Kms, wire};
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Protocol};
+use super::budget::Share;
 use super::state::State;
 use crate::signature::{Expected, Refusal, RefusalKind, SignedRequest, verify};
 use crate::sts;
@@ -23,6 +24,8 @@ pub(super) struct Call {
     pub(super) body: Zeroizing<Vec<u8>>,
     pub(super) peer: IpAddr,
     pub(super) request_id: String,
+    /// The memory of the body.
+    pub(super) _share: Share,
 }
 
 /// The party that signed a request.
@@ -108,7 +111,11 @@ impl Call {
             Protocol::Json => Some(self.target()).filter(|name| !name.is_empty()),
             Protocol::Query => sts::action(self.form()),
         };
-        name.map(|name| name.chars().filter(char::is_ascii_graphic).take(MAX_CHARACTERS).collect())
+        let is_short = |name: &str| name.len() <= MAX_CHARACTERS && name.bytes().all(|byte| byte.is_ascii_graphic());
+        name.map(|name| match is_short(&name) {
+            true => name,
+            false => name.chars().filter(char::is_ascii_graphic).take(MAX_CHARACTERS).collect(),
+        })
     }
 
     /// Returns `true` if the client used a name of the local machine, and is not a web page. Pages of

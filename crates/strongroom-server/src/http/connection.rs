@@ -16,22 +16,48 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::activity::Activity;
+use super::connections::Place;
 use super::limits::Limits;
+use super::lingering::Lingering;
 use super::service;
 use super::state::State;
 
 /// The time for the end of an idle connection, for example to send what HTTP/2 sends last.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
+/// Streams of HTTP/2 that the client has reset and that are not processed yet. More of them end the
+/// connection (CVE-2023-44487, "rapid reset").
+const MAX_RESET_STREAMS: usize = 20;
+/// Streams of HTTP/2 that the server may reset because of errors of the client. More of them end the
+/// connection (RUSTSEC-2024-0003). Other floods are limited by `h2` itself: one answer to PING and
+/// SETTINGS is pending at a time, and it counts CONTINUATION and empty DATA frames.
+const MAX_REFUSED_STREAMS: usize = 64;
+/// The data of HTTP/2 that the client may send before the server reads it, in bytes.
+const WINDOW: u32 = 1 << 18;
+/// The answers of an HTTP/2 stream that wait for the client to read them, in bytes.
+const SEND_BUFFER: usize = 1 << 18;
+
 /// Serves a connection until it ends. Failures are those of the client, and not reported.
-pub(super) async fn serve(state: Arc<State>, stream: TcpStream, peer: SocketAddr, stopping: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    state: Arc<State>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Place,
+    stopping: watch::Receiver<bool>,
+) {
     let accepted = Instant::now();
     // Ignored because it only delays small answers.
     let _ = stream.set_nodelay(true);
-    let Some(tls) = &state.tls else { return exchange(&state, stream, peer, accepted, stopping).await };
+    let activity = Activity::new(&state.limits, accepted, place);
+    let Some(tls) = &state.tls else { return exchange(&state, stream, peer, activity, stopping).await };
     let acceptor = TlsAcceptor::from(Arc::clone(tls.current().as_ref()));
-    match timeout_at(accepted + state.limits.first_request_time, acceptor.accept(stream)).await {
-        Ok(Ok(stream)) => exchange(&state, stream, peer, accepted, stopping).await,
+    let handshake = timeout_at(accepted + state.limits.first_request_time, acceptor.accept(stream));
+    let accepted = tokio::select! {
+        accepted = handshake => accepted,
+        () = activity.place_taken() => return,
+    };
+    match accepted {
+        Ok(Ok(stream)) => exchange(&state, stream, peer, activity, stopping).await,
         Ok(Err(error)) => tracing::debug!(peer = %peer, error = %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(peer = %peer, "TLS handshake timed out"),
     }
@@ -50,8 +76,12 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
+        .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+        .max_local_error_reset_streams(MAX_REFUSED_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
-        .max_send_buf_size(1 << 18);
+        .max_send_buf_size(SEND_BUFFER);
     builder
 }
 
@@ -61,23 +91,23 @@ async fn exchange<S>(
     state: &Arc<State>,
     stream: S,
     peer: SocketAddr,
-    accepted: Instant,
+    activity: Arc<Activity>,
     mut stopping: watch::Receiver<bool>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let activity = Activity::new(&state.limits, accepted);
     let service = service_fn(|request| {
         let (state, in_flight) = (Arc::clone(state), activity.begin());
         async move {
-            let response = service::respond(state, peer, request).await;
+            let response = service::respond(state, peer, request, &in_flight).await;
             drop(in_flight);
             Ok::<_, Infallible>(response)
         }
     });
     let builder = builder(&state.limits);
+    let stream = Lingering::new(stream, Arc::clone(&activity));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let mut check = accepted + state.limits.first_request_time;
+    let mut check = Instant::now();
     loop {
         tokio::select! {
             result = connection.as_mut() => {
@@ -95,6 +125,13 @@ async fn exchange<S>(
                     return;
                 }
             },
+            () = activity.place_taken() => {
+                tracing::debug!(peer = %peer, "closed, because a new connection needs the place");
+                connection.as_mut().graceful_shutdown();
+                // Sends what HTTP/2 sends last, without waiting for the client.
+                let _ = timeout(Duration::ZERO, connection).await;
+                return;
+            }
             () = wait_for_stop(&mut stopping) => {
                 connection.as_mut().graceful_shutdown();
                 let _ = timeout(state.limits.shutdown_time, connection).await;

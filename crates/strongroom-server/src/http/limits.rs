@@ -12,7 +12,9 @@ use std::time::Duration;
 /// | `headers` | 64 | status 431 |
 /// | `first_request_time` | 10 seconds, TLS handshake included | the connection is closed |
 /// | `idle_time` | 60 seconds without a complete request | the connection is closed |
-/// | `connections` | 4,096 | further connections wait |
+/// | `connections` | 4,096, or fewer if the process has not enough file descriptors | the connection that has been idle for the longest time is closed |
+/// | `requests` | 8,192 of all connections | `ThrottlingException` |
+/// | `large_bodies_bytes` | 64 MiB for the bodies of more than 16 KiB of all connections | `ThrottlingException` |
 /// | `streams` | 64 HTTP/2 requests of a connection | further requests wait |
 /// | `workers` | 4 for each core, at least 8 | further calls are queued |
 /// | `queue` | 512 calls | `ThrottlingException` |
@@ -33,6 +35,10 @@ pub struct Limits {
     pub idle_time: Duration,
     /// The number of connections.
     pub connections: usize,
+    /// The number of requests of all connections that are read or answered at the same time.
+    pub requests: usize,
+    /// The memory for large bodies of all connections, in bytes.
+    pub large_bodies_bytes: usize,
     /// The number of concurrent requests of an HTTP/2 connection.
     pub streams: u32,
     /// The number of calls that run at the same time.
@@ -54,6 +60,8 @@ impl Default for Limits {
             first_request_time: Duration::from_secs(10),
             idle_time: Duration::from_secs(60),
             connections: 4_096,
+            requests: 8_192,
+            large_bodies_bytes: 64 << 20,
             streams: 64,
             workers: (4 * cores).max(8),
             queue: 512,

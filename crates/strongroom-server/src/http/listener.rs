@@ -6,15 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::connection;
+use super::connections::Connections;
 use super::state::State;
+use crate::descriptors;
 use crate::error::{Error, Result};
 
 /// The time to wait if the process has no file descriptor for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
+/// File descriptors that are not used for connections: those of the store, the audit trail and the
+/// runtime.
+const OTHER_DESCRIPTORS: u64 = 128;
 
 /// A server that listens on an address.
 #[derive(Debug)]
@@ -65,11 +70,10 @@ impl Server {
     /// the requests are answered, at most for the time that the limits allow. Returns `false` if
     /// requests were abandoned.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> bool {
-        let connections = self.state.limits.connections.clamp(1, Semaphore::MAX_PERMITS);
-        let free = Arc::new(Semaphore::new(connections));
+        let connections = Connections::new(affordable(self.state.limits.connections));
         let (stop, stopping) = watch::channel(false);
         tokio::select! {
-            () = self.accept(&free, &stopping) => {}
+            () = self.accept(&connections, &stopping) => {}
             () = shutdown => {}
         }
         self.state.stop();
@@ -77,28 +81,39 @@ impl Server {
         drop(listener);
         // Fails only if there is no connection.
         let _ = stop.send(true);
-        let all = u32::try_from(connections).unwrap_or(u32::MAX);
-        timeout(state.limits.shutdown_time, free.acquire_many(all)).await.is_ok()
+        timeout(state.limits.shutdown_time, connections.all_ended()).await.is_ok()
     }
 
-    async fn accept(&self, free: &Arc<Semaphore>, stopping: &watch::Receiver<bool>) {
-        // The semaphore is never closed.
-        while let Ok(permit) = Arc::clone(free).acquire_owned().await {
+    async fn accept(&self, connections: &Arc<Connections>, stopping: &watch::Receiver<bool>) {
+        loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
+                    let place = connections.place().await;
                     let (state, stopping) = (Arc::clone(&self.state), stopping.clone());
                     tokio::spawn(async move {
                         state.metrics.connection_opened();
-                        connection::serve(Arc::clone(&state), stream, peer, stopping).await;
+                        connection::serve(Arc::clone(&state), stream, peer, place, stopping).await;
                         state.metrics.connection_closed();
-                        drop(permit);
                     });
                 }
                 Err(error) => {
                     tracing::warn!(error = %error, "cannot accept a connection");
+                    // The process may have no file descriptor left.
+                    connections.take_oldest();
                     sleep(PAUSE).await;
                 }
             }
         }
     }
+}
+
+/// Returns the number of connections for which the process has file descriptors.
+fn affordable(wanted: usize) -> usize {
+    let Some(limit) = descriptors::limit() else { return wanted };
+    let others = OTHER_DESCRIPTORS.min(limit / 2);
+    let affordable = usize::try_from(limit - others).unwrap_or(usize::MAX);
+    if affordable < wanted {
+        tracing::warn!(connections = affordable, "fewer connections than configured: raise the limit of open files");
+    }
+    wanted.min(affordable)
 }

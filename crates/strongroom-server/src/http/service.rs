@@ -4,12 +4,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use uuid::Uuid;
 
-use super::answer::{Answer, Protocol};
+use super::activity::InFlight;
+use super::answer::{Answer, Protocol, THROTTLING};
 use super::body::{self, Incomplete, ResponseBody};
 use super::call::Call;
 use super::state::State;
@@ -20,36 +21,79 @@ use crate::signature::is_presigned;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const RETRY_AFTER: HeaderName = HeaderName::from_static("x-amz-retry-after");
-/// The time after which a throttled client may try again, in milliseconds.
-const RETRY_AFTER_MILLIS: u32 = 100;
+/// The size up to which the body of a refused request is read, so that the connection can be used
+/// again.
+const MAX_DISCARDED: u64 = 64 << 10;
 
 /// Answers a request. Every outcome is a response, with the ID of the request.
-pub(super) async fn respond(state: Arc<State>, peer: SocketAddr, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(super) async fn respond(
+    state: Arc<State>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    in_flight: &InFlight,
+) -> Response<ResponseBody> {
     let started = Instant::now();
     let id = Uuid::new_v4().to_string();
     let is_http1 = request.version() < hyper::Version::HTTP_2;
     let is_call = request.uri().path() == "/";
-    let answer = route(&state, peer, request, &id).await;
+    let answer = route(&state, peer, request, &id, in_flight).await;
+    if answer.close && is_http1 {
+        in_flight.leave_input();
+    }
     if is_call {
         record(&state, peer, &answer, &id, started);
     }
     response(answer, &id, is_http1)
 }
 
-async fn route(state: &Arc<State>, peer: SocketAddr, request: Request<Incoming>, id: &str) -> Answer {
+async fn route(
+    state: &Arc<State>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    id: &str,
+    in_flight: &InFlight,
+) -> Answer {
+    let sees_metrics = state.metrics_for_all || peer.ip().to_canonical().is_loopback();
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/health") if state.is_healthy() => Answer::text(StatusCode::OK, "ok\n"),
         (&Method::GET | &Method::HEAD, "/health") => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        (&Method::GET, "/metrics") if state.metrics_for_all || peer.ip().to_canonical().is_loopback() => {
+        (&Method::GET | &Method::HEAD, "/metrics") if sees_metrics => {
             Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.page())
         }
-        (&Method::POST, "/") => perform(state, peer, request, id).await,
-        (&Method::GET, "/") if is_presigned(request.uri().query()) => perform(state, peer, request, id).await,
-        (_, path) => {
-            let status = if path == "/" { StatusCode::METHOD_NOT_ALLOWED } else { StatusCode::NOT_FOUND };
-            let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
-            Answer::exception(Protocol::Json, status, "UnknownOperationException", text, id).closing()
+        (&Method::POST, "/") => perform(state, peer, request, id, in_flight).await,
+        (&Method::GET, "/") if is_presigned(request.uri().query()) => {
+            perform(state, peer, request, id, in_flight).await
         }
+        (_, path) => {
+            let allow = match path {
+                "/" => Some("POST"),
+                "/health" => Some("GET, HEAD"),
+                "/metrics" if sees_metrics => Some("GET, HEAD"),
+                _ => None,
+            };
+            let status = allow.map_or(StatusCode::NOT_FOUND, |_| StatusCode::METHOD_NOT_ALLOWED);
+            let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
+            let answer = Answer::exception(Protocol::Json, status, "UnknownOperationException", text, id);
+            discard_body(state, request, Answer { allow, ..answer }).await
+        }
+    }
+}
+
+/// Reads the body of a refused request, so that the connection can be used again. If the body is
+/// large, or the client waits for permission to send it, the connection is closed instead.
+async fn discard_body(state: &State, request: Request<Incoming>, answer: Answer) -> Answer {
+    let waits = request.headers().contains_key(header::EXPECT);
+    let body = request.into_body();
+    if body.is_end_stream() {
+        return answer;
+    }
+    if waits || body.size_hint().lower() > MAX_DISCARDED {
+        return answer.closing();
+    }
+    let Some(mut share) = state.budget.request() else { return answer.closing() };
+    match body::read(body, &state.limits, &mut share).await {
+        Ok(_) => answer,
+        Err(_) => answer.closing(),
     }
 }
 
@@ -68,27 +112,33 @@ fn protocol(request: &Request<Incoming>) -> Option<Protocol> {
     }
 }
 
-async fn perform(state: &Arc<State>, peer: SocketAddr, request: Request<Incoming>, id: &str) -> Answer {
+async fn perform(
+    state: &Arc<State>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+    id: &str,
+    in_flight: &InFlight,
+) -> Answer {
     let Some(protocol) = protocol(&request) else {
         let text = "The Content-Type must be application/x-amz-json-1.1, or a form for STS.";
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Answer::exception(Protocol::Json, status, "SerializationException", text, id).closing();
+        let answer = Answer::exception(Protocol::Json, status, "SerializationException", text, id);
+        return discard_body(state, request, answer).await;
+    };
+    let Some(mut share) = state.budget.request() else {
+        return Answer::throttled(protocol, id).closing();
     };
     let (parts, incoming) = request.into_parts();
-    let body = match body::read(incoming, &state.limits).await {
+    let body = match body::read(incoming, &state.limits, &mut share).await {
         Ok(body) => body,
         Err(incomplete) => return refuse_body(protocol, &incomplete, state.limits.body_bytes, id).closing(),
     };
-    let call = Call { protocol, parts, body, peer: peer.ip(), request_id: id.to_owned() };
+    let call = Call { protocol, parts, body, peer: peer.ip(), request_id: id.to_owned(), _share: share };
     let shared = Arc::clone(state);
+    let _calling = in_flight.call();
     match state.workers.run(move || call.run(&shared)).await {
         Ok(answer) => answer,
-        Err(NotRun::QueueFull) => {
-            let status = StatusCode::BAD_REQUEST;
-            let mut answer = Answer::exception(protocol, status, "ThrottlingException", "Rate exceeded", id);
-            answer.retry_after = Some(RETRY_AFTER_MILLIS);
-            answer
-        }
+        Err(NotRun::QueueFull) => Answer::throttled(protocol, id),
         Err(NotRun::Failed) => Answer::exception(
             protocol,
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -101,6 +151,7 @@ async fn perform(state: &Arc<State>, peer: SocketAddr, request: Request<Incoming
 
 fn refuse_body(protocol: Protocol, incomplete: &Incomplete, limit: usize, id: &str) -> Answer {
     let (status, name, text) = match incomplete {
+        Incomplete::NoMemory => return Answer::throttled(protocol, id),
         Incomplete::TooLarge => (
             StatusCode::PAYLOAD_TOO_LARGE,
             "RequestEntityTooLargeException",
@@ -119,7 +170,7 @@ fn refuse_body(protocol: Protocol, incomplete: &Incomplete, limit: usize, id: &s
 fn record(state: &State, peer: SocketAddr, answer: &Answer, id: &str, started: Instant) {
     let result = match &answer.error {
         None => RequestResult::Success,
-        Some(name) if name == "ThrottlingException" => RequestResult::Throttled,
+        Some(name) if name == THROTTLING => RequestResult::Throttled,
         Some(_) if answer.status.is_server_error() => RequestResult::Failed,
         Some(_) if answer.principal.is_none() => RequestResult::Unauthenticated,
         Some(_) => RequestResult::Refused,
@@ -152,6 +203,9 @@ fn response(answer: Answer, id: &str, is_http1: bool) -> Response<ResponseBody> 
     }
     if let Some(millis) = answer.retry_after {
         headers.insert(RETRY_AFTER, HeaderValue::from(millis));
+    }
+    if let Some(methods) = answer.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
     if answer.close && is_http1 {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

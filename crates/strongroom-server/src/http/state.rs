@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustls::ServerConfig;
 use strongroom::Kms;
 
+use super::budget::Budget;
 use super::limits::Limits;
 use super::workers::Workers;
 use crate::credentials::AccessKeys;
@@ -25,6 +26,7 @@ pub struct State {
     pub(super) limits: Limits,
     pub(super) workers: Workers,
     pub(super) refusals: Refusals,
+    pub(super) budget: Budget,
     /// The handle of unsigned requests, which only a local server for development accepts.
     pub(super) unsigned: Option<Kms>,
     /// The page `/metrics` is for every client, not only for those of the same machine.
@@ -40,6 +42,7 @@ impl State {
             region: kms.locality().region().to_owned(),
             workers: Workers::new(&limits),
             refusals: Refusals::new(),
+            budget: Budget::new(&limits),
             kms,
             keys: Reloadable::new(keys),
             tls: None,

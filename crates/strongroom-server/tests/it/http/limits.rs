@@ -111,12 +111,43 @@ fn idle_connections_are_closed_and_busy_ones_are_kept() {
 }
 
 #[test]
-fn connections_beyond_the_limit_wait() {
-    let server = TestServer::with(Limits { connections: 4, ..quick() }, |state| state);
-    let silent: Vec<_> = (0..4).map(|_| server.connect()).collect();
-    // Waits until the silent connections are closed.
-    assert!(server.exchange(b"GET /health HTTP/1.0\r\n\r\n").contains("200 OK"));
-    drop(silent);
+fn a_new_connection_takes_the_place_of_the_oldest_idle_one() {
+    use std::io::Read;
+    let server = TestServer::with(Limits { connections: 4, ..Limits::default() }, |state| state);
+    let health = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
+    let answered = |stream: &mut std::net::TcpStream| {
+        stream.write_all(health).unwrap();
+        stream.read(&mut [0; 4_096]).unwrap() > 0
+    };
+    // A connection whose body is incomplete, a silent one, and two that have been used.
+    let mut connections: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    connections[0].write_all(format!("{HEAD}Content-Length: 10\r\n\r\n{{").as_bytes()).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(answered(&mut connections[2]) && answered(&mut connections[3]) && answered(&mut connections[2]));
+    for oldest in [1, 0, 3] {
+        let mut new = server.connect();
+        assert!(answered(&mut new));
+        assert_eq!(read_all(&mut connections[oldest]), "", "{oldest}");
+        connections.push(new);
+    }
+    assert!(answered(&mut connections[2]), "a connection that was used recently keeps its place");
+}
+
+#[test]
+fn a_queued_call_keeps_its_connection() {
+    let limits = Limits { connections: 3, workers: 1, queue: 8, ..Limits::default() };
+    let server = TestServer::with(limits, |state| state.allow_unsigned_requests().unwrap());
+    let body = r#"{"KeySpec": "RSA_3072", "KeyUsage": "SIGN_VERIFY"}"#;
+    let request = super::call("CreateKey", "Connection: close\r\n", body);
+    let mut calling: Vec<_> = (0..2).map(|_| server.connect()).collect();
+    calling.iter_mut().for_each(|stream| stream.write_all(request.as_bytes()).unwrap());
+    std::thread::sleep(Duration::from_millis(50));
+    for _ in 0..20 {
+        assert!(server.exchange(b"GET /health HTTP/1.0\r\n\r\n").contains("200 OK"));
+    }
+    for mut stream in calling {
+        assert!(read_all(&mut stream).starts_with("HTTP/1.1 200 "));
+    }
 }
 
 #[test]

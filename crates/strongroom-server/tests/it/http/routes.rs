@@ -89,8 +89,6 @@ fn pipelined_requests_are_answered_in_order() {
     stream.write_all([one, one, one, last].concat().as_bytes()).unwrap();
     let answers = crate::support::server::read_all(&mut stream);
     assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 4);
-    // A refused request ends its connection, because its body is not read.
     let answers = server.exchange([one, other, last].concat().as_bytes());
-    let statuses: Vec<&str> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
-    assert_eq!(statuses, ["200", "404"]);
+    assert_eq!(super::statuses(&answers), ["200", "404", "200"]);
 }
