@@ -166,7 +166,7 @@ pub(super) struct ListenerArguments {
     /// The number of connections. A new one replaces the one that has been idle for the longest time.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) max_connections: Option<u32>,
-    /// The number of calls at the same time [default: 4 for each core].
+    /// The number of calls at the same time [default: 32 for each core, 64 to 512].
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) workers: Option<u16>,
     /// The number of calls that wait. Others are throttled.

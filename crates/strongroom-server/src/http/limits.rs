@@ -16,7 +16,7 @@ use std::time::Duration;
 /// | `requests` | 8,192 of all connections | `ThrottlingException` |
 /// | `large_bodies_bytes` | 64 MiB for the bodies of more than 16 KiB of all connections | `ThrottlingException` |
 /// | `streams` | 64 HTTP/2 requests of a connection | further requests wait |
-/// | `workers` | 4 for each core, at least 8 | further calls are queued |
+/// | `workers` | 32 for each core, 64 to 512 | further calls are queued |
 /// | `queue` | 512 calls | `ThrottlingException` |
 /// | `shutdown_time` | 30 seconds | calls are abandoned |
 #[derive(Clone, Debug)]
@@ -63,7 +63,9 @@ impl Default for Limits {
             requests: 8_192,
             large_bodies_bytes: 64 << 20,
             streams: 64,
-            workers: (4 * cores).max(8),
+            // A call mostly waits for a disk or a database. The audit trail syncs the events of all
+            // calls that wait at the same time at once.
+            workers: (32 * cores).clamp(64, 512),
             queue: 512,
             shutdown_time: Duration::from_secs(30),
         }
