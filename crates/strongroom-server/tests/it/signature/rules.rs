@@ -138,6 +138,33 @@ fn headers_on_which_the_server_acts_must_be_signed() {
     assert!(presigned.with_header("x-amz-new", "1").verify(&keys).unwrap().is_err());
 }
 
+/// A proxy and a server that choose different ones of two headers must not see different requests.
+#[test]
+fn repeated_headers_are_refused() {
+    let Some([signed]) = sign("repeated_headers_are_refused", [Order::kms().with_token()]) else { return };
+    let keys = keys();
+    let repeated = ["Authorization", "X-Amz-Date", "X-Amz-Target", "Content-Type", "X-Amz-Security-Token", "Host"];
+    for name in repeated {
+        let (_, value) = signed.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).unwrap();
+        // The same value again, another value after it, and another value before it.
+        let mut before = signed.clone();
+        before.headers.insert(0, (name.to_owned(), "other".to_owned()));
+        for changed in [signed.with_header(name, value), signed.with_header(name, "other"), before] {
+            assert_eq!(changed.refusal(&keys), RefusalKind::IncompleteSignature, "{name}");
+        }
+    }
+}
+
+#[test]
+fn names_of_headers_have_no_case() {
+    let Some([signed]) = sign("names_of_headers_have_no_case", [Order::kms()]) else { return };
+    for change in [str::to_ascii_lowercase, str::to_ascii_uppercase] {
+        let mut changed = signed.clone();
+        changed.headers.iter_mut().for_each(|(name, _)| *name = change(name));
+        assert!(changed.verify(&keys()).unwrap().is_ok());
+    }
+}
+
 #[test]
 fn the_payload_is_covered() {
     let hash = "0f8d6b1d6d4a66d2fb6b2b4a9ef2a3b9d8a0f4bff2cc9f4ef5a2a34f7f9e54c1";
