@@ -1,5 +1,7 @@
 //! The built program: its first start, its commands, and its signals.
 
+mod crowds;
+mod kills;
 mod policies;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -7,7 +9,6 @@ pub(crate) mod process;
 mod refusals;
 
 use std::fs;
-use std::time::Duration;
 
 use process::{Program, Running, command};
 
@@ -133,21 +134,6 @@ fn store_in_memory() {
         }
         running.stop("TERM");
     }
-}
-
-#[test]
-fn killed_server_keeps_every_acknowledged_key() {
-    let program = Program::new();
-    let running = program.serve(&["--insecure-local"]);
-    let acknowledged = running.create_keys_until_killed(Duration::from_secs(3));
-    drop(running);
-    assert!(acknowledged.len() > 3, "{acknowledged:?}");
-    let running = program.serve(&["--insecure-local"]);
-    for arn in &acknowledged {
-        let (status, body) = running.call("DescribeKey", &format!(r#"{{"KeyId": "{arn}"}}"#)).unwrap();
-        assert!(status == 200 && body.contains(arn), "{arn}: {body}");
-    }
-    running.stop("TERM");
 }
 
 #[test]

@@ -150,7 +150,12 @@ impl Running {
         Some(serde_json::from_str(&output).unwrap())
     }
 
-    fn signal(&self, name: &str) {
+    /// Returns the ID of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
@@ -192,25 +197,6 @@ impl Running {
         stream.read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;
         Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
-    }
-
-    /// Creates keys on several connections until the server is killed, and returns the ARNs that it
-    /// acknowledged.
-    pub(crate) fn create_keys_until_killed(&self, time: Duration) -> Vec<String> {
-        let create = || {
-            let mut arns = Vec::new();
-            while let Some((200, body)) = self.call("CreateKey", "{}") {
-                let Ok(answer) = serde_json::from_str::<Value>(&body) else { break };
-                arns.push(answer["KeyMetadata"]["Arn"].as_str().unwrap().to_owned());
-            }
-            arns
-        };
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
-            std::thread::sleep(time);
-            self.signal("KILL");
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-        })
     }
 }
 
