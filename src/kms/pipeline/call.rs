@@ -104,6 +104,9 @@ impl<'a> CallSpec<'a> {
     }
 }
 
+/// A check of a key by its ARN.
+pub(in crate::kms) type KeyCheck<'a> = &'a dyn Fn(&KeyArn) -> Result<()>;
+
 /// An authorization request for one key of a call.
 #[derive(Clone, Copy)]
 pub(in crate::kms) struct AuthzRequest<'a> {
@@ -112,7 +115,7 @@ pub(in crate::kms) struct AuthzRequest<'a> {
     pub(in crate::kms) conditions: &'a [RequestParameter<'a>],
     pub(in crate::kms) grant_tokens: &'a [GrantToken],
     /// A check that a key must pass before its usage and state are judged.
-    pub(in crate::kms) suits: Option<&'a dyn Fn(&KeyArn) -> Result<()>>,
+    pub(in crate::kms) suits: Option<KeyCheck<'a>>,
 }
 
 impl<'a> AuthzRequest<'a> {
@@ -120,7 +123,7 @@ impl<'a> AuthzRequest<'a> {
         Self { operation, context: None, conditions: &[], grant_tokens: &[], suits: None }
     }
 
-    pub(in crate::kms) const fn suits(mut self, check: &'a dyn Fn(&KeyArn) -> Result<()>) -> Self {
+    pub(in crate::kms) const fn suits(mut self, check: KeyCheck<'a>) -> Self {
         self.suits = Some(check);
         self
     }
