@@ -146,7 +146,7 @@ fn no_access_key_is_lost_if_several_are_created_at_once() {
         for thread in 0..4 {
             let fixture = &fixture;
             scope.spawn(move || {
-                (0..5).for_each(|_| drop(fixture.issue(&user(&format!("u{thread}")), &IssueOptions::default())))
+                (0..5).for_each(|_| drop(fixture.issue(&user(&format!("u{thread}")), &IssueOptions::default())));
             });
         }
     });

@@ -13,7 +13,7 @@ use super::process::{Program, Running};
 
 /// The changes of one key that the server has acknowledged.
 #[derive(Debug, Default)]
-struct Acknowledged {
+pub(super) struct Acknowledged {
     arn: String,
     alias: Option<String>,
     ciphertext: Option<String>,
@@ -63,7 +63,7 @@ fn killed_server_keeps_every_acknowledged_change() {
 }
 
 /// Changes keys on several connections until the server is killed.
-fn change_until_killed(running: &Running, kill: usize, time: Duration) -> Vec<Acknowledged> {
+pub(super) fn change_until_killed(running: &Running, kill: usize, time: Duration) -> Vec<Acknowledged> {
     let change = |thread: usize| {
         let mut keys = Vec::new();
         let mut number = 0;
@@ -116,7 +116,7 @@ fn change_key(running: &Running, key: &mut Acknowledged, alias: &str, number: us
     Some(())
 }
 
-fn check(running: &Running, key: &Acknowledged) {
+pub(super) fn check(running: &Running, key: &Acknowledged) {
     let call = |operation: &str, body: Value| {
         let (status, answer) = running.call(operation, &body.to_string()).unwrap();
         (status, serde_json::from_str::<Value>(&answer).unwrap_or_default())
