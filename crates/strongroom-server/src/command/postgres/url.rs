@@ -112,7 +112,7 @@ impl DatabaseUrl {
     }
 }
 
-/// Splits a URL at its query. Returns what is before it, the other parameters, and those about TLS.
+/// Splits a URL at its query. Returns the part before it, the other parameters, and those about TLS.
 fn split(url: &str) -> Result<(&str, Vec<String>, Parameters)> {
     // As in the parser of the driver, credentials end at the first '@' and may contain a '?'.
     let start = url.find('@').map_or(0, |at| at + 1);
