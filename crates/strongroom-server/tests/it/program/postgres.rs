@@ -192,3 +192,58 @@ fn exposed_passwords_are_refused() {
     let text = world.refused(&program, &url, &[&password[..], &["--trusted-users", "group"]].concat());
     assert!(!text.contains("other users"), "{text}");
 }
+
+#[test]
+fn a_changed_password_is_read_again() {
+    let Some(world) = World::new("a_changed_password_is_read_again") else { return };
+    let program = world.program();
+    world.create_schema(&program);
+    let running = world.serve(&program);
+    call(&running, "CreateKey", "{}");
+    fs::write(program.path("app.password"), "changed\n").unwrap();
+    world.server.sql(SUPERUSER, "ALTER ROLE app PASSWORD 'changed'").unwrap();
+    let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'app'";
+    assert_ne!(world.server.sql(SUPERUSER, end).unwrap(), "0");
+    let ended = Instant::now();
+    while running.call("CreateKey", "{}").is_none_or(|(status, _)| status != 200) {
+        assert!(ended.elapsed() < Duration::from_secs(60), "the server does not connect again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    running.stop("TERM");
+}
+
+#[test]
+fn a_client_certificate_replaces_the_password() {
+    let Some(world) = World::new("a_client_certificate_replaces_the_password") else { return };
+    let program = world.program();
+    let superuser = world.url(SUPERUSER, "localhost", "sslrootcert=ca.pem");
+    let created = run(&program, &["create-schema", "--store", &superuser], &["--grant-to", "app"]);
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let openssl = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=app", "-keyout", "client.key", "-out", "client.pem"])
+        .current_dir(program.path(""))
+        .output()
+        .unwrap();
+    assert!(openssl.status.success(), "{}", String::from_utf8_lossy(&openssl.stderr));
+    let clients = world.server.folder().join("clients.pem");
+    fs::copy(program.path("client.pem"), &clients).unwrap();
+    fs::set_permissions(&clients, fs::Permissions::from_mode(0o644)).unwrap();
+    let rules = format!("hostssl all {SUPERUSER} 127.0.0.1/32 trust\nhostssl all app 127.0.0.1/32 cert\n");
+    fs::write(world.server.folder().join("rules"), rules).unwrap();
+    world.server.configure(&[("ssl_ca_file", clients.to_str().unwrap())]).unwrap();
+    world.server.reload().unwrap();
+
+    let url = |parameters: &str| world.url("app", "localhost", &format!("sslrootcert=ca.pem{parameters}"));
+    let reloaded = Instant::now();
+    while !world.refused(&program, &url(""), &[]).contains("certificate") {
+        assert!(reloaded.elapsed() < Duration::from_secs(30), "the rules are not in effect");
+    }
+    let accepted = |url: &str| run(&program, &["credentials", "list", "--store", url], &[]);
+    let with_certificate = url("&sslcert=client.pem&sslkey=client.key");
+    let output = accepted(&with_certificate);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fs::set_permissions(program.path("client.key"), fs::Permissions::from_mode(0o644)).unwrap();
+    let exposed = accepted(&with_certificate);
+    assert!(String::from_utf8_lossy(&exposed.stderr).contains("other users"));
+}
