@@ -2,6 +2,7 @@
 
 mod boto3;
 mod command_line;
+mod rust;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
