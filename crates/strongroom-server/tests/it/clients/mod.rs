@@ -2,6 +2,7 @@
 
 mod boto3;
 mod command_line;
+mod javascript;
 mod rust;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,51 @@
+//! The AWS SDK for JavaScript.
+
+use serde_json::Value;
+use strongroom_server::http::Limits;
+use strongroom_server::tls::TlsFiles;
+
+use crate::clients::{CLUSTERS, HeldServer, PASSWORD, server_with_clusters};
+use crate::support::peer;
+use crate::support::server::{ACCESS_KEY, ALICE, ALICE_ACCESS_KEY, TestServer};
+
+/// Returns a server with a new certificate, and the path of the certificate.
+fn server_with_tls(folder: &std::path::Path) -> (TestServer, String) {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+    let output = std::process::Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=strongroom", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-keyout", &key, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let config = TlsFiles::new(&certificate, &key).load().unwrap();
+    (TestServer::with(Limits::default(), |state| state.tls(config)), certificate)
+}
+
+#[test]
+fn javascript_calls_every_group_of_operations() {
+    let test = "javascript_calls_every_group_of_operations";
+    let Some(node) = peer::node(test) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (server, (tls, certificate)) = (server_with_clusters(), server_with_tls(folder.path()));
+    let held = HeldServer::start();
+    let mut environment = server.environment(ACCESS_KEY);
+    environment.extend([
+        ("NARROW_ENDPOINT", held.server.url()),
+        ("TLS_ENDPOINT", format!("https://{}", tls.address)),
+        ("CA_FILE", certificate),
+        ("ALICE", ALICE.to_owned()),
+        ("ALICE_ACCESS_KEY", ALICE_ACCESS_KEY.to_owned()),
+        ("CLUSTER", CLUSTERS[0].to_owned()),
+        ("PASSWORD", PASSWORD.to_owned()),
+    ]);
+    let script = peer::in_repository("crates/strongroom-server/tests/it/peers/javascript.js");
+    let mut command = peer::script(&node, &script, &environment);
+    let output = held.hold_while(|| command.output().unwrap());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems: Vec<&str> = report["problems"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert_eq!(report["passed"].as_array().unwrap().len(), 18, "{report}");
+}
