@@ -2,6 +2,7 @@
 
 mod boto3;
 mod command_line;
+mod encryption_sdk;
 mod javascript;
 mod rust;
 
