@@ -42,8 +42,8 @@ pub(crate) fn is_alone(name: &str) -> std::io::Result<bool> {
 }
 
 /// Runs all tests whose names contain one of the words, in a process of their own.
-pub(crate) fn run_tests(words: &[&str], variable: (&str, &str)) -> std::io::Result<Output> {
-    Command::new(this_program()?).args(words).env(variable.0, variable.1).output()
+pub(crate) fn run_tests(words: &[&str], variables: &[(&str, &str)]) -> std::io::Result<Output> {
+    Command::new(this_program()?).args(words).envs(variables.iter().copied()).output()
 }
 
 /// Returns the path of this program. On Linux, the path remains valid when a build replaces the

@@ -226,7 +226,7 @@ fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished
         assert_eq!((whole.acknowledged.len(), whole.refused.len()), (1, 0), "{whole:?}");
         check_afterwards(&path_in(&folder), rotation, true, &sealed)?;
         let calls = whole.calls.len();
-        let faults = disk_faults::faults(calls, 2)?;
+        let faults = disk_faults::faults(calls, 3)?;
         let runs = parallel::run(&faults, |&fault| {
             let folder = copy()?;
             let path = path_in(&folder);
