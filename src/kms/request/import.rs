@@ -160,8 +160,8 @@ impl<'a, K: KeyReference> ImportKeyMaterialRequest<'a, K> {
         self
     }
 
-    /// Sets a human-readable description of the material, of up to 256 characters. Without it, an
-    /// earlier description remains.
+    /// Sets a human-readable description of the material: 1 to 256 ASCII letters, digits, white space
+    /// and `:/_.-`. Without it, an earlier description remains.
     #[must_use]
     pub const fn key_material_description(mut self, description: &'a str) -> Self {
         self.description = Some(description);
