@@ -40,6 +40,16 @@ pub(super) enum Command {
     Credentials(CredentialsArguments),
     /// Attach policies to users and roles. They take effect in running servers without a signal.
     Policies(PoliciesArguments),
+    /// Copy a store in a file to a new file, in one consistent state, while servers use it. This needs
+    /// no root key, and the copy needs the same one.
+    BackUp {
+        /// The file with the store.
+        #[arg(long, value_name = "FILE")]
+        store: PathBuf,
+        /// The new file.
+        #[arg(value_name = "COPY")]
+        copy: PathBuf,
+    },
     /// Create the tables of a store in PostgreSQL, with a role that may create tables.
     CreateSchema(SchemaArguments),
 }

@@ -47,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(&arguments),
         Command::Credentials(arguments) => credentials::run(&arguments),
         Command::Policies(arguments) => policies::run(&arguments),
+        Command::BackUp { store, copy } => opening::back_up(&store, &copy),
         Command::CreateSchema(arguments) => opening::create_schema(&arguments.store, arguments.grant_to.as_deref()),
     };
     match result {

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use strongroom::audit::FileTrail;
+use strongroom::crypto::CryptoBackend;
 use strongroom::identity::Locality;
 use strongroom::seal::{PrivateFile, RootKey};
+use strongroom::store::SqliteStore;
 use strongroom::{Kms, KmsBuilder, TrustedUsers};
 use zeroize::Zeroizing;
 
@@ -98,6 +100,14 @@ pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) ->
     };
     let file = arguments.credentials.clone().unwrap_or_else(|| store.companion(".credentials.json"));
     Ok(Opened { kms, store, credentials: CredentialsFile::new(file), is_new, notes })
+}
+
+/// Copies the store in a file to a new file.
+pub(super) fn back_up(store: &Path, copy: &Path) -> Result<()> {
+    if !store.is_file() {
+        return Err(Error::new(format!("cannot back up {}: it is not a file with a store", store.display())));
+    }
+    Ok(SqliteStore::open(store, &CryptoBackend::default())?.back_up(copy)?)
 }
 
 /// Opens an existing store, performs an action of the operator, and closes it, so that the audit trail

@@ -194,6 +194,7 @@ fn options_exist() {
         &["credentials", "create", "--help"],
         &["policies", "put", "--help"],
         &["create-schema", "--help"],
+        &["back-up", "--help"],
     ] {
         help.push_str(&String::from_utf8(command(arguments).output().unwrap().stdout).unwrap());
     }

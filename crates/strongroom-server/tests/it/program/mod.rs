@@ -137,6 +137,34 @@ fn store_in_memory() {
 }
 
 #[test]
+fn a_backup_is_opened_with_the_same_root_key() {
+    let program = Program::new();
+    let running = program.serve(&["--insecure-local"]);
+    let (status, before) = running.call("CreateKey", "{}").unwrap();
+    assert_eq!(status, 200, "{before}");
+    let path = |name: &str| program.path(name).to_str().unwrap().to_owned();
+    let (store, copy) = (path("keys.db"), path("copy.db"));
+    let back_up = |store: &str| command(&["back-up", "--store", store, &copy]).output().unwrap();
+    assert!(back_up(&store).status.success());
+    let again = back_up(&store);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("exists"), "a backup is not replaced");
+    let (_, after) = running.call("CreateKey", "{}").unwrap();
+    running.stop("TERM");
+    let missing = back_up(&path("missing.db"));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("not a file") && !program.path("missing.db").exists());
+
+    let (root_key, keys) = (path("keys.db.root-key"), path("keys.db.credentials.json"));
+    let arguments = ["--insecure-local", "--root-key-file", &root_key, "--credentials", &keys];
+    let running = program.serve_store(&copy, &arguments);
+    for (created, expected) in [(before, 200), (after, 400)] {
+        let created: serde_json::Value = serde_json::from_str(&created).unwrap();
+        let body = format!(r#"{{"KeyId": {}}}"#, created["KeyMetadata"]["KeyId"]);
+        assert_eq!(running.call("DescribeKey", &body).unwrap().0, expected);
+    }
+    running.stop("TERM");
+}
+
+#[test]
 fn usage() {
     let output = command(&[]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
