@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::error::ErrorKind;
 use crate::identity::{AccountId, Principal, ServiceName};
-use crate::key::{KeyId, Operation};
+use crate::key::{KeyId, Operation, ParameterOperation};
 
 /// The action that an event records.
 ///
@@ -27,6 +27,8 @@ use crate::key::{KeyId, Operation};
 pub enum Action {
     /// A caller requested an operation.
     Call(Operation),
+    /// A caller requested an operation of the parameter store.
+    Parameter(ParameterOperation),
     /// The library rotated the material of a key because its rotation was due.
     RotateKey,
     /// The library deleted expired imported material.
@@ -58,6 +60,8 @@ pub enum Action {
     /// A call of an operation of AWS KMS that this library lacks. Contains the name of the
     /// operation, or `UnknownOperation` if AWS KMS has none of that name.
     Unsupported(&'static str),
+    /// A call of an operation that the parameter store lacks. Contains `UnknownOperation`.
+    UnsupportedParameter(&'static str),
 }
 
 impl Action {
@@ -66,6 +70,7 @@ impl Action {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Call(operation) => operation.api_name(),
+            Self::Parameter(operation) => operation.as_str(),
             Self::RotateKey => "RotateKey",
             Self::DeleteExpiredKeyMaterial => "DeleteExpiredKeyMaterial",
             Self::DeleteKey => "DeleteKey",
@@ -77,7 +82,7 @@ impl Action {
             Self::ExportKey => "ExportKey",
             Self::ImportKeys => "ImportKeys",
             Self::RefuseRequests => "RefuseRequests",
-            Self::Authority(method) | Self::Unsupported(method) => method,
+            Self::Authority(method) | Self::Unsupported(method) | Self::UnsupportedParameter(method) => method,
         }
     }
 }
@@ -305,6 +310,7 @@ impl AuditEvent {
     pub const fn read_only(&self) -> bool {
         match self.action {
             Action::Call(operation) => operation.is_read_only(),
+            Action::Parameter(operation) => operation.is_read_only(),
             Action::GetIdentityPolicy | Action::ListIdentityPolicies | Action::ExportKey => true,
             Action::RotateKey
             | Action::DeleteExpiredKeyMaterial
@@ -314,6 +320,7 @@ impl AuditEvent {
             | Action::RefuseRequests
             | Action::Authority(_)
             | Action::Unsupported(_)
+            | Action::UnsupportedParameter(_)
             | Action::PutIdentityPolicy
             | Action::DeleteIdentityPolicy => false,
         }

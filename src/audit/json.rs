@@ -15,6 +15,7 @@ use crate::key::KeyArn;
 /// The version of the JSON format.
 const EVENT_VERSION: &str = "1.0";
 const EVENT_SOURCE: &str = "kms.amazonaws.com";
+const PARAMETERS_SOURCE: &str = "ssm.amazonaws.com";
 const KEY_TYPE: &str = "AWS::KMS::Key";
 
 /// Serializes an event as one JSON object without line breaks.
@@ -28,7 +29,7 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// | `eventVersion` | `1.0`, the version of this format |
 /// | `eventTime` | RFC 3339, UTC, milliseconds |
 /// | `eventType` | `AwsApiCall`, or `AwsServiceEvent` for automatic actions of the library |
-/// | `eventSource`, `eventName` | `kms.amazonaws.com`, the operation |
+/// | `eventSource`, `eventName` | `kms.amazonaws.com`, or `ssm.amazonaws.com` for parameters; the operation |
 /// | `awsRegion` | the region of the `Kms` |
 /// | `userIdentity` | `type`, `arn`, `accountId`; `invokedBy` names a service that acts on its own or forwards the call |
 /// | `requestID` | the ID of the request, if the handle of the call has one |
@@ -99,12 +100,14 @@ impl Serialize for Json<'_> {
         let event = self.event;
         let (event_type, details) = match event.action {
             Action::Call(_)
+            | Action::Parameter(_)
             | Action::PutIdentityPolicy
             | Action::GetIdentityPolicy
             | Action::ListIdentityPolicies
             | Action::DeleteIdentityPolicy
             | Action::Authority(_)
-            | Action::Unsupported(_) => ("AwsApiCall", "requestParameters"),
+            | Action::Unsupported(_)
+            | Action::UnsupportedParameter(_) => ("AwsApiCall", "requestParameters"),
             Action::RotateKey
             | Action::DeleteExpiredKeyMaterial
             | Action::DeleteKey
@@ -117,7 +120,7 @@ impl Serialize for Json<'_> {
         map.serialize_entry("eventVersion", EVENT_VERSION)?;
         map.serialize_entry("eventTime", &Displayed(event.time))?;
         map.serialize_entry("eventType", event_type)?;
-        map.serialize_entry("eventSource", EVENT_SOURCE)?;
+        map.serialize_entry("eventSource", source_of(event.action))?;
         map.serialize_entry("eventName", &Displayed(event.action))?;
         map.serialize_entry("awsRegion", self.locality.region())?;
         map.serialize_entry("userIdentity", &Identity(event))?;
@@ -142,6 +145,14 @@ impl Serialize for Json<'_> {
         }
         map.serialize_entry("resources", &Resources { event, locality: self.locality })?;
         map.end()
+    }
+}
+
+/// Returns the service that performs an action.
+const fn source_of(action: Action) -> &'static str {
+    match action {
+        Action::Parameter(_) | Action::UnsupportedParameter(_) => PARAMETERS_SOURCE,
+        _ => EVENT_SOURCE,
     }
 }
 

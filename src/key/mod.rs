@@ -12,7 +12,8 @@
 //! - **Identifiers.** A request names a key by [`KeyId`], [`KeyArn`], [`AliasName`], or
 //!   [`AliasArn`]. [`KeyIdentifier`] is any of them.
 //! - **States.** [`KeyEvent`]s change the [`KeyState`] of a key. [`verdict()`] decides for each
-//!   [`Operation`] whether the state, origin, and class of a key allow it.
+//!   [`Operation`] whether the state, origin, and class of a key allow it. A
+//!   [`ParameterOperation`] is one of the parameter store.
 //! - **Versions.** Key material comes in numbered [`KeyVersion`]s with a [`KeyMaterialId`] each.
 //!   [`RotationPeriod`] and [`DeletionWindow`] are the periods of rotation and deletion.
 //!
@@ -41,6 +42,7 @@ mod custom_key_store;
 mod id;
 mod metadata;
 mod operation;
+mod parameter_operation;
 mod period;
 mod spec;
 mod state;
@@ -62,6 +64,7 @@ pub use id::{AliasName, KeyId};
 pub use metadata::{Description, KeyMetadata};
 pub(crate) use operation::INCORRECT_KEY;
 pub use operation::Operation;
+pub use parameter_operation::ParameterOperation;
 pub use period::{DeletionWindow, OnDemandRotationLimit, RotationPeriod};
 pub use spec::{DataKeyPairSpec, DataKeySpec, KeyManager, KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES, Origin, SpecClass};
 pub use state::{KeyEvent, KeyState};

@@ -129,7 +129,7 @@ pub struct StatementName<'a> {
 }
 
 impl<'a> StatementName<'a> {
-    fn new(place: usize, statement: &'a Statement) -> Self {
+    pub(super) fn new(place: usize, statement: &'a Statement) -> Self {
         Self { sid: statement.sid(), number: place + 1 }
     }
 }

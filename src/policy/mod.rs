@@ -70,9 +70,11 @@ mod document;
 mod document_kind;
 mod effect;
 mod evaluate;
+mod evaluate_parameter;
 mod grant;
 mod json;
 mod operation_set;
+mod parameter_request;
 mod parse_error;
 mod pattern;
 mod principals;
@@ -88,8 +90,10 @@ pub use self::decision::Decision;
 pub use self::document::PolicyDocument;
 pub use self::document_kind::PolicyKind;
 pub use self::evaluate::{AttachedPolicies, PolicyEvaluation, StatementName, evaluate, passes_lockout_safety_check};
+pub use self::evaluate_parameter::evaluate_parameter;
 pub use self::grant::{GrantConstraints, GrantId, GrantSource, GrantTerms};
 pub use self::operation_set::OperationSet;
+pub use self::parameter_request::ParameterPolicyRequest;
 pub use self::request::{KeyFacts, PolicyRequest, RequestParameter};
 use crate::error::Result;
 
@@ -102,7 +106,9 @@ use crate::error::Result;
 /// # Examples
 /// ```
 /// use strongroom::key::Operation;
-/// use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
+/// use strongroom::policy::{
+///     AttachedPolicies, Decision, ParameterPolicyRequest, Policy, PolicyDocument, PolicyRequest,
+/// };
 /// use strongroom::{Kms, Result};
 ///
 /// #[derive(Debug)]
@@ -111,6 +117,11 @@ use crate::error::Result;
 /// impl Policy for ReadOnly {
 ///     fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
 ///         Ok(if request.operation == Operation::ListKeys { Decision::Allow } else { Decision::Deny })
+///     }
+///
+///     // The feature `parameters` asks this. Without it, every operation on parameters is denied.
+///     fn decide_parameter(&self, request: &ParameterPolicyRequest<'_>, _: &[PolicyDocument]) -> Result<Decision> {
+///         Ok(if request.operation.is_read_only() { Decision::Allow } else { Decision::Deny })
 ///     }
 /// }
 ///
@@ -125,11 +136,33 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// # Errors
     /// - any error, if no decision can be reached; the operation then fails with this error
     fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision>;
+
+    /// Allows or denies one operation of the parameter store. `identity_policies` are those of the
+    /// principal; [`evaluate_parameter`] decides by them. The default denies everything.
+    ///
+    /// # Errors
+    /// - any error, if no decision can be reached; the operation then fails with this error
+    fn decide_parameter(
+        &self,
+        request: &ParameterPolicyRequest<'_>,
+        identity_policies: &[PolicyDocument],
+    ) -> Result<Decision> {
+        let _ = (request, identity_policies);
+        Ok(Decision::Deny)
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for std::sync::Arc<P> {
     fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision> {
         (**self).decide(request, attached)
+    }
+
+    fn decide_parameter(
+        &self,
+        request: &ParameterPolicyRequest<'_>,
+        identity_policies: &[PolicyDocument],
+    ) -> Result<Decision> {
+        (**self).decide_parameter(request, identity_policies)
     }
 }
 
@@ -140,6 +173,11 @@ pub struct AccountOwnerOnly;
 
 impl Policy for AccountOwnerOnly {
     fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
+        let owner = request.principal.is_account_root() && request.principal.account() == request.account;
+        Ok(if owner { Decision::Allow } else { Decision::Deny })
+    }
+
+    fn decide_parameter(&self, request: &ParameterPolicyRequest<'_>, _: &[PolicyDocument]) -> Result<Decision> {
         let owner = request.principal.is_account_root() && request.principal.account() == request.account;
         Ok(if owner { Decision::Allow } else { Decision::Deny })
     }

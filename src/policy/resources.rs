@@ -1,4 +1,4 @@
-//! The `Resource` and `NotResource` elements: ARN patterns for keys and aliases.
+//! The `Resource` and `NotResource` elements: ARN patterns for keys, aliases and parameters.
 
 use super::json::Json;
 use super::parse_error::PolicyParseError;
@@ -68,7 +68,9 @@ impl ArnPattern {
     }
 
     fn is_of_this_service(&self) -> bool {
-        self.0.as_ref().is_none_or(|parts| parts.get(2).is_none_or(|service| service.matches("kms")))
+        self.0
+            .as_ref()
+            .is_none_or(|parts| parts.get(2).is_none_or(|service| service.matches("kms") || service.matches("ssm")))
     }
 
     pub(super) fn matches(&self, arn: &str) -> bool {

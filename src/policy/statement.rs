@@ -1,9 +1,11 @@
 //! A compiled statement of a policy document.
 
-use super::condition::Condition;
+use super::actions::{Actions, ParameterOperationSet};
+use super::condition::{Condition, Facts};
 use super::effect::Effect;
 use super::json::Json;
 use super::operation_set::OperationSet;
+use super::parameter_request::ParameterPolicyRequest;
 use super::parse_error::PolicyParseError;
 use super::principals::{Principals, Relation};
 use super::request::PolicyRequest;
@@ -23,6 +25,7 @@ pub(super) struct Statement {
     /// attached to.
     principals: Option<Principals>,
     operations: OperationSet,
+    parameter_operations: ParameterOperationSet,
     resources: Option<Resources>,
     conditions: Box<[Condition]>,
 }
@@ -65,11 +68,22 @@ impl Statement {
     /// Returns `true` if the statement applies to a request for one of its operations. The
     /// principal is not considered.
     pub(super) fn applies_to(&self, request: &PolicyRequest<'_>, target: &Target<'_>) -> Result<bool> {
-        if !self.resources.as_ref().is_some_and(|resources| resources.match_arn(|| target.arn())) {
+        self.applies(request, || target.arn())
+    }
+
+    /// Returns `true` if the statement applies to a request to the parameter store. The principal is
+    /// not considered.
+    pub(super) fn applies_to_parameter(&self, request: &ParameterPolicyRequest<'_>) -> Result<bool> {
+        let is_named = self.parameter_operations.contains(request.operation);
+        Ok(is_named && self.applies(request, || Some(request.resource_arn))?)
+    }
+
+    fn applies<'t>(&self, facts: &impl Facts, arn: impl Fn() -> Option<&'t str>) -> Result<bool> {
+        if !self.resources.as_ref().is_some_and(|resources| resources.match_arn(arn)) {
             return Ok(false);
         }
         for condition in &self.conditions {
-            if !condition.holds(request)? {
+            if !condition.holds(facts)? {
                 return Ok(false);
             }
         }
@@ -96,7 +110,7 @@ struct Parts {
     sid: Option<Box<str>>,
     effect: Option<Effect>,
     principals: Option<Principals>,
-    operations: Option<OperationSet>,
+    actions: Option<Actions>,
     resources: Option<Resources>,
     conditions: Box<[Condition]>,
 }
@@ -117,8 +131,8 @@ impl Parts {
                     "not supported: deny all principals, with a condition on aws:PrincipalArn",
                 ));
             }
-            ("Action", _) => self.set_operations(actions::parse(value)?)?,
-            ("NotAction", _) => self.set_operations(actions::parse(value)?.complement())?,
+            ("Action", _) => self.set_actions(actions::parse(kind, value)?)?,
+            ("NotAction", _) => self.set_actions(actions::parse(kind, value)?.complement())?,
             ("Resource", _) => self.set_resources(Resources::parse(value, false)?)?,
             ("NotResource", PolicyKind::Identity) => self.set_resources(Resources::parse(value, true)?)?,
             ("NotResource", PolicyKind::Key) => {
@@ -130,8 +144,8 @@ impl Parts {
         Ok(())
     }
 
-    fn set_operations(&mut self, operations: OperationSet) -> Result<(), PolicyParseError> {
-        match self.operations.replace(operations) {
+    fn set_actions(&mut self, actions: Actions) -> Result<(), PolicyParseError> {
+        match self.actions.replace(actions) {
             None => Ok(()),
             Some(_) => Err(PolicyParseError::new("Action and NotAction are mutually exclusive")),
         }
@@ -145,16 +159,16 @@ impl Parts {
     }
 
     fn finish(self, kind: PolicyKind) -> Result<Statement, PolicyParseError> {
-        let Self { sid, effect, principals, operations, resources, conditions } = self;
+        let Self { sid, effect, principals, actions, resources, conditions } = self;
         let effect = effect.ok_or_else(|| PolicyParseError::new("Effect is missing"))?;
         match kind {
             PolicyKind::Key if principals.is_none() => return Err(PolicyParseError::new("Principal is missing")),
-            PolicyKind::Identity if operations.is_none() => return Err(PolicyParseError::new("Action is missing")),
+            PolicyKind::Identity if actions.is_none() => return Err(PolicyParseError::new("Action is missing")),
             PolicyKind::Identity if resources.is_none() => return Err(PolicyParseError::new("Resource is missing")),
             // A key policy may omit both; such a statement has no effect.
             PolicyKind::Key | PolicyKind::Identity => {}
         }
-        let operations = operations.unwrap_or_default();
-        Ok(Statement { sid, effect, principals, operations, resources, conditions })
+        let Actions { operations, parameters: parameter_operations } = actions.unwrap_or_default();
+        Ok(Statement { sid, effect, principals, operations, parameter_operations, resources, conditions })
     }
 }

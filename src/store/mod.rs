@@ -150,6 +150,12 @@ kinds! {
     RetirableGrant = 12,
     /// The parts of a deleted key that a provider has yet to destroy.
     Destruction = 13,
+    /// A parameter: its labels, its tags and its current version.
+    Parameter = 14,
+    /// An earlier version of a parameter.
+    ParameterVersion = 15,
+    /// The number of parameters of an account.
+    ParameterCount = 16,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.

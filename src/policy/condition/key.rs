@@ -6,7 +6,7 @@ use crate::text::sanitize_for_error;
 
 /// The subject of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ConditionKey {
+pub(in crate::policy) enum ConditionKey {
     /// A key with a fixed name.
     Named(NamedKey),
     /// `kms:EncryptionContext:<name>`: the value for a name in the encryption context.
@@ -15,6 +15,8 @@ pub(super) enum ConditionKey {
     ResourceTag(Box<str>),
     /// `aws:RequestTag/<key>`: the value of a tag in the request.
     RequestTag(Box<str>),
+    /// `ssm:resourceTag/<key>`: the value of a tag of the parameter.
+    ParameterTag(Box<str>),
 }
 
 /// The number of values that a key has in a request: at most one, or any number.
@@ -28,7 +30,7 @@ macro_rules! named_keys {
     ($($variant:ident: $name:literal, $kind:ident, $arity:ident;)+) => {
         /// The keys with fixed names, each with its value type and arity.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum NamedKey { $($variant,)+ }
+        pub(in crate::policy) enum NamedKey { $($variant,)+ }
 
         impl NamedKey {
             /// All keys with fixed names.
@@ -81,6 +83,8 @@ named_keys! {
     ViaService: "kms:ViaService", Text, Single;
     WrappingAlgorithm: "kms:WrappingAlgorithm", Text, Single;
     WrappingKeySpec: "kms:WrappingKeySpec", Text, Single;
+    ParameterOverwrite: "ssm:Overwrite", Bool, Single;
+    ParameterRecursive: "ssm:Recursive", Bool, Single;
     CurrentTime: "aws:CurrentTime", Date, Single;
     EpochTime: "aws:EpochTime", Epoch, Single;
     PrincipalAccount: "aws:PrincipalAccount", Text, Single;
@@ -100,6 +104,7 @@ named_keys! {
 const ENCRYPTION_CONTEXT: &str = "kms:EncryptionContext:";
 const RESOURCE_TAG: &str = "aws:ResourceTag/";
 const REQUEST_TAG: &str = "aws:RequestTag/";
+const PARAMETER_TAG: &str = "ssm:resourceTag/";
 
 impl ConditionKey {
     /// Parses the name of a key, ignoring case.
@@ -117,6 +122,9 @@ impl ConditionKey {
         if let Some(rest) = after(REQUEST_TAG) {
             return Ok(Self::RequestTag(rest.into()));
         }
+        if let Some(rest) = after(PARAMETER_TAG) {
+            return Ok(Self::ParameterTag(rest.into()));
+        }
         let named = NamedKey::ALL.iter().find(|key| key.name().eq_ignore_ascii_case(name));
         named.map(|key| Self::Named(*key)).ok_or_else(|| {
             PolicyParseError::new(format!("'{}' is not a condition key of this service", sanitize_for_error(name)))
@@ -126,14 +134,18 @@ impl ConditionKey {
     pub(super) const fn value_type(&self) -> ValueType {
         match self {
             Self::Named(key) => key.value_type(),
-            Self::EncryptionContext(_) | Self::ResourceTag(_) | Self::RequestTag(_) => ValueType::Text,
+            Self::EncryptionContext(_) | Self::ResourceTag(_) | Self::RequestTag(_) | Self::ParameterTag(_) => {
+                ValueType::Text
+            }
         }
     }
 
     pub(super) const fn arity(&self) -> Arity {
         match self {
             Self::Named(key) => key.arity(),
-            Self::EncryptionContext(_) | Self::ResourceTag(_) | Self::RequestTag(_) => Arity::Single,
+            Self::EncryptionContext(_) | Self::ResourceTag(_) | Self::RequestTag(_) | Self::ParameterTag(_) => {
+                Arity::Single
+            }
         }
     }
 }

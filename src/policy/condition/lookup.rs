@@ -5,34 +5,33 @@ use super::super::request::{KeyFacts, ParameterKind, PolicyRequest, RequestParam
 use super::super::text_buffer::TextBuffer;
 use super::key::{ConditionKey, NamedKey};
 use super::value::Value;
+use super::{Facts, Visit};
 use crate::algorithm::EncryptionAlgorithm;
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Principal, PrincipalKind};
 use crate::key::{AliasName, Operation, Tag};
 
-/// Called with each value until it returns `true`.
-type Visit<'f> = &'f mut dyn FnMut(Value<'_>) -> bool;
-
-/// Returns `true` if `visit` returns `true` for any value of the key in the request, or `None` if
-/// the key has no value.
-pub(super) fn any(key: &ConditionKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -> Result<Option<bool>> {
-    match key {
-        ConditionKey::Named(key) => named(*key, request, visit),
-        ConditionKey::EncryptionContext(name) => {
-            let same = |pair: &(&str, &str)| pair.0.eq_ignore_ascii_case(name);
-            Ok(any_text(pairs(request)?.filter(same).map(|(_, value)| value), visit))
+impl Facts for PolicyRequest<'_> {
+    fn any(&self, key: &ConditionKey, visit: Visit<'_>) -> Result<Option<bool>> {
+        match key {
+            ConditionKey::Named(key) => named(*key, self, visit),
+            ConditionKey::EncryptionContext(name) => {
+                let same = |pair: &(&str, &str)| pair.0.eq_ignore_ascii_case(name);
+                Ok(any_text(pairs(self)?.filter(same).map(|(_, value)| value), visit))
+            }
+            ConditionKey::ResourceTag(name) => {
+                let Some(key) = &self.key else { return Ok(None) };
+                let tags = key.tags.ok_or_else(|| not_given("the tags of the key"))?;
+                let same = |pair: &(&str, &str)| pair.0.eq_ignore_ascii_case(name);
+                Ok(any_text(tags.iter().filter(same).map(|(_, value)| value), visit))
+            }
+            ConditionKey::RequestTag(name) => Ok(request_tags(self).and_then(|tags| {
+                let same = tags.iter().filter(|tag| tag.key().eq_ignore_ascii_case(name));
+                any_text(same.map(Tag::value), visit)
+            })),
+            ConditionKey::ParameterTag(_) => Ok(None),
         }
-        ConditionKey::ResourceTag(name) => {
-            let Some(key) = &request.key else { return Ok(None) };
-            let tags = key.tags.ok_or_else(|| not_given("the tags of the key"))?;
-            let same = |pair: &(&str, &str)| pair.0.eq_ignore_ascii_case(name);
-            Ok(any_text(tags.iter().filter(same).map(|(_, value)| value), visit))
-        }
-        ConditionKey::RequestTag(name) => Ok(request_tags(request).and_then(|tags| {
-            let same = tags.iter().filter(|tag| tag.key().eq_ignore_ascii_case(name));
-            any_text(same.map(Tag::value), visit)
-        })),
     }
 }
 
@@ -136,7 +135,7 @@ fn of_parameters(key: NamedKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -
     Ok(value.or_else(implied).map(visit))
 }
 
-fn of_principal(key: NamedKey, principal: &Principal, visit: Visit<'_>) -> Option<bool> {
+pub(super) fn of_principal(key: NamedKey, principal: &Principal, visit: Visit<'_>) -> Option<bool> {
     let kind = principal.kind();
     let is_service = kind == PrincipalKind::Service;
     let account = principal.account();
@@ -273,12 +272,12 @@ fn not_given(what: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("cannot evaluate the policies: the request does not contain {what}"))
 }
 
-fn one_text(text: Option<&str>, visit: Visit<'_>) -> Option<bool> {
+pub(super) fn one_text(text: Option<&str>, visit: Visit<'_>) -> Option<bool> {
     text.map(|text| visit(Value::Text(text)))
 }
 
 /// Returns `true` if `visit` returns `true` for any of the texts, or `None` if there are none.
-fn any_text<'t>(texts: impl IntoIterator<Item = &'t str>, visit: Visit<'_>) -> Option<bool> {
+pub(super) fn any_text<'t>(texts: impl IntoIterator<Item = &'t str>, visit: Visit<'_>) -> Option<bool> {
     let mut found = None;
     for text in texts {
         if visit(Value::Text(text)) {

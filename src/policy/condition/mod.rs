@@ -3,6 +3,7 @@
 mod key;
 mod lookup;
 mod operator;
+mod parameter_lookup;
 mod test;
 mod value;
 
@@ -12,9 +13,18 @@ use self::test::Test;
 use self::value::Value;
 use super::json::Json;
 use super::parse_error::PolicyParseError;
-use super::request::PolicyRequest;
 use crate::error::Result;
 use crate::text::sanitize_for_error;
+
+/// Called with each value until it returns `true`.
+type Visit<'f> = &'f mut dyn FnMut(Value<'_>) -> bool;
+
+/// A request whose values conditions can test.
+pub(super) trait Facts {
+    /// Returns `true` if `visit` returns `true` for any value of the key in the request, or `None` if
+    /// the key has no value.
+    fn any(&self, key: &ConditionKey, visit: Visit<'_>) -> Result<Option<bool>>;
+}
 
 /// A comparison of a condition key with values.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,21 +63,21 @@ impl Condition {
     }
 
     /// Returns `true` if the condition holds.
-    pub(super) fn holds(&self, request: &PolicyRequest<'_>) -> Result<bool> {
+    pub(super) fn holds(&self, facts: &impl Facts) -> Result<bool> {
         let Operator { negated, quantifier, if_exists, .. } = self.operator;
         if let Test::Null(absent) = self.test {
-            return Ok(lookup::any(&self.key, request, &mut |_| true)?.is_none() == absent);
+            return Ok(facts.any(&self.key, &mut |_| true)?.is_none() == absent);
         }
         let passes = |value: Value<'_>| self.test.passes(value) != negated;
         Ok(match quantifier {
             // If the value is missing, a comparison fails and a negated comparison holds.
-            Quantifier::Single => match lookup::any(&self.key, request, &mut |value| self.test.passes(value))? {
+            Quantifier::Single => match facts.any(&self.key, &mut |value| self.test.passes(value))? {
                 Some(any) => any != negated,
                 None => if_exists || negated,
             },
-            Quantifier::ForAny => lookup::any(&self.key, request, &mut |value| passes(value))?.unwrap_or(if_exists),
+            Quantifier::ForAny => facts.any(&self.key, &mut |value| passes(value))?.unwrap_or(if_exists),
             Quantifier::ForAll => {
-                let fails = lookup::any(&self.key, request, &mut |value| !passes(value))?;
+                let fails = facts.any(&self.key, &mut |value| !passes(value))?;
                 !fails.unwrap_or(false)
             }
         })

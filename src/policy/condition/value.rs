@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 
 /// A value of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Value<'v> {
+pub(in crate::policy) enum Value<'v> {
     Text(&'v str),
     Number(u32),
     Time(Timestamp),
@@ -13,7 +13,7 @@ pub(super) enum Value<'v> {
 
 /// The type of the values of a condition key, which determines the operators that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ValueType {
+pub(in crate::policy) enum ValueType {
     /// Text.
     Text,
     /// Text that is the ARN of a principal.
