@@ -202,6 +202,8 @@ fn options_exist() {
         "--release",
         "--path",
         "--features",
+        "--package",
+        "--bench",
         "--query",
         "--output",
         "--decode",
