@@ -114,6 +114,7 @@
 //! | `passphrase` | no | root keys from a passphrase, and exports under one (Argon2id) |
 //! | `pkcs11` | no | keys in HSMs, through the PKCS#11 module of their vendor |
 //! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
+//! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
 //! Features only add: enabling one never changes the results of existing APIs.
@@ -162,6 +163,8 @@ pub mod store;
 mod kms;
 // L5: envelope encryption, and the protocol of AWS KMS
 pub mod envelope;
+#[cfg(feature = "parameters")]
+pub mod parameters;
 #[cfg(feature = "wire")]
 pub mod wire;
 // L6: manual

@@ -35,6 +35,11 @@ pub use engine::limits::KmsLimits;
 pub use fuzzing::{rewritten_export_payload, rewritten_key_record, rewritten_root_record};
 pub use key_handles::{KmsAead, KmsAliasSigner, KmsMac, KmsRng, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use maintenance::guard::MaintenanceGuard;
+#[cfg(feature = "parameters")]
+pub(crate) use operations::parameter_calls::{
+    ParameterCall, ParameterConditions, ParameterEdit, ParameterRecordKind, StoredParameterRecord, noted, noted_tags,
+    noted_texts,
+};
 pub use request::*;
 pub use transfer::deletion_list::ApplyDeletionsReport;
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};

@@ -16,6 +16,7 @@
 //! | encrypt values in a database, and search for them | [`columns`] |
 //! | encrypt files, objects and messages | [`envelopes`]: keyrings, reading modes, errors |
 //! | separate customers, and delete one of them for good | [`tenants`] |
+//! | store configuration and secrets by name | `parameters` (with the feature `parameters`) |
 //! | sign, verify, agree on secrets, compute MACs | [`key_types`] |
 //! | import your own key material | [`bring_your_own_key`] |
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
@@ -66,6 +67,10 @@ pub mod envelopes {}
 
 #[doc = include_str!("tenants.md")]
 pub mod tenants {}
+
+#[cfg(feature = "parameters")]
+#[doc = include_str!("parameters.md")]
+pub mod parameters {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}

@@ -14,6 +14,8 @@ mod interop;
 mod kms;
 mod layering;
 mod package;
+#[cfg(feature = "parameters")]
+mod parameters;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 #[cfg(all(feature = "postgres", unix))]

@@ -21,6 +21,8 @@ pub(super) mod key_policy;
 pub(super) mod keys;
 pub(super) mod mac;
 pub(super) mod metering;
+#[cfg(feature = "parameters")]
+pub(super) mod parameter_calls;
 pub(super) mod public_key;
 #[cfg(feature = "wire")]
 mod refusals;

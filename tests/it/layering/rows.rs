@@ -13,7 +13,7 @@ pub(crate) struct Table {
 }
 
 /// Every module that has rows.
-pub(crate) const TABLES: [Table; 5] = [
+pub(crate) const TABLES: [Table; 6] = [
     Table {
         module: "",
         rows: &[
@@ -40,7 +40,9 @@ pub(crate) const TABLES: [Table; 5] = [
             ("L2", &["seal"]),
             ("L3", &["audit", "blob", "jose", "message", "policy", "provider", "store"]),
             ("L4", &["kms"]),
-            ("L5", &["envelope", "wire"]),
+            ("L5", &["envelope"]),
+            ("L5", &["parameters"]),
+            ("L5", &["wire"]),
             ("L6", &["export", "fuzzing", "maintenance", "manual", "request"]),
             ("L6", &["lib"]),
         ],
@@ -83,6 +85,22 @@ pub(crate) const TABLES: [Table; 5] = [
             ("row 6", &["stream"]),
             ("row 7", &["operations"]),
             ("row 8", &["conformance"]),
+            ("row 9", &["mod"]),
+        ],
+    },
+    Table {
+        module: "parameters",
+        rows: &[
+            ("row 1", &["kinds"]),
+            ("row 1", &["error"]),
+            ("row 2", &["name", "policies", "token"]),
+            ("row 3", &["record", "value"]),
+            ("row 4", &["cipher", "filter", "response"]),
+            ("row 4", &["request"]),
+            ("row 5", &["handle"]),
+            ("row 6", &["get", "put"]),
+            ("row 7", &["delete", "labels", "list", "tags"]),
+            ("row 8", &["maintenance"]),
             ("row 9", &["mod"]),
         ],
     },

@@ -12,7 +12,7 @@ use crate::support::child_process::{fast_folder, run_tests};
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// Areas whose stores come from `support::any_store`.
-const AREAS: [&str; 14] = [
+const AREAS: [&str; 17] = [
     "access::grants::",
     "audit::after_commit::",
     "audit::ambiguous_commits::",
@@ -26,11 +26,14 @@ const AREAS: [&str; 14] = [
     "kms::metering::",
     "kms::rotation::",
     "kms::several_hosts::",
+    "parameters::concurrency::creation_and_deletion",
+    "parameters::concurrency::no_put_is_lost",
+    "parameters::versions::",
     "root_key::rotation::",
 ];
 
 /// More of these areas, by default only for SQLite.
-const MORE_AREAS: [&str; 10] = [
+const MORE_AREAS: [&str; 12] = [
     "access::accounts::",
     "access::policies::",
     "audit::events::",
@@ -40,11 +43,15 @@ const MORE_AREAS: [&str; 10] = [
     "import::key_material::",
     "import::key_transfer::",
     "kms::metrics::",
+    "parameters::access::",
+    "parameters::lists::",
     "root_key::sources::a_wrong_root_key",
 ];
 
-/// Tests of these areas that are about cryptography, which takes most of their time.
-const IN_MEMORY: [&str; 6] = [
+/// Tests of these areas that are about cryptography or a great number of records, which takes most of
+/// their time.
+const IN_MEMORY: [&str; 7] = [
+    "a_page_may_be_empty_and_the_list_goes_on",
     "an_asymmetric_or_hmac_key_keeps_its_first_material_for_ever",
     "both_backends_refuse_wrapped_material_alike",
     "damage_another_key_and_an_alteration_are_told_apart_and_change_nothing",
