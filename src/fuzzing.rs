@@ -3,3 +3,5 @@
 pub use crate::kms::{rewritten_export_payload, rewritten_key_record, rewritten_root_record};
 #[cfg(feature = "wire")]
 pub use crate::wire::fuzzing::{acceptable_body, checked_request, parsed_body, request_shapes};
+#[cfg(all(feature = "parameters", feature = "wire"))]
+pub use crate::wire::parameters::fuzzing::parameter_request_shapes;

@@ -11,7 +11,7 @@ use crate::secret::SecretBytes;
 /// A structure of an answer, whose members are in the order in which they are written.
 #[derive(Default)]
 pub(super) struct Answer {
-    members: Vec<(&'static str, Item)>,
+    pub(super) members: Vec<(&'static str, Item)>,
 }
 
 /// A value in an answer.

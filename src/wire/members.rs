@@ -39,7 +39,7 @@ impl<'r> Members<'r> {
         Ok(self.0.boolean(name)?.unwrap_or_default())
     }
 
-    pub(super) fn number(self, name: &str) -> Outcome<Option<u32>> {
+    pub(super) fn number<T: TryFrom<i128>>(self, name: &str) -> Outcome<Option<T>> {
         Ok(self.0.integer(name)?)
     }
 

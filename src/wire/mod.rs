@@ -30,6 +30,10 @@
 //!   grants for services, and dry runs that ignore the ciphertext.
 //! - Every request leaves an event in the audit trail, also if it cannot be parsed.
 //!
+//! With the feature `parameters`, `call_parameters` answers the 13 operations of the Parameter Store of
+//! AWS Systems Manager in the same way: `X-Amz-Target: AmazonSSM.GetParameter`, signed for the service
+//! `ssm`.
+//!
 //! # Examples
 //! ```
 //! use std::sync::Arc;
@@ -67,6 +71,7 @@
 //! | `answer`, `encoding` | the tree of an answer, and its JSON |
 //! | `failure`, `error`, `reply` | refusals and errors, their exceptions, and the reply |
 //! | `call` | the steps of a call |
+//! | `parameters` | the operations of the parameter store (feature `parameters`) |
 //! | `fuzzing` | entry points for tests and fuzz targets |
 
 mod answer;
@@ -79,10 +84,14 @@ pub(crate) mod fuzzing;
 mod json;
 mod members;
 mod operations;
+#[cfg(feature = "parameters")]
+pub(crate) mod parameters;
 mod rejection;
 mod reply;
 mod route;
 mod value;
 
 pub use call::call;
+#[cfg(feature = "parameters")]
+pub use parameters::call_parameters;
 pub use reply::Reply;

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Prints the requests of AWS KMS as JSON, from the model that botocore contains.
+"""Prints the requests of AWS KMS as JSON, from the model that botocore contains. With arguments, prints those of another
+service: its name, and the names of operations.
 
 The result has the version of botocore and, for each operation, an object of its members. A member has a type, and
 what applies of: required, sensitive, min, max, pattern, enum, member (of a list), key and value (of a map), members
@@ -7,11 +8,13 @@ what applies of: required, sensitive, min, max, pattern, enum, member (of a list
 """
 
 import json
+import sys
 
 import botocore
 import botocore.loaders
 
-MODEL = botocore.loaders.Loader().load_service_model("kms", "service-2")
+SERVICE, *WANTED = sys.argv[1:] or ["kms"]
+MODEL = botocore.loaders.Loader().load_service_model(SERVICE, "service-2")
 SHAPES = MODEL["shapes"]
 
 
@@ -39,6 +42,9 @@ def described(name):
         return {"type": kind, **bounds, "sensitive": sensitive}
     if kind == "integer":
         return {"type": kind, **bounds}
+    if kind == "long":
+        assert bounds == {"min": 0, "max": None}, name
+        return {"type": "integer", "min": -(2**63), "max": 2**63 - 1}
     assert kind in ("boolean", "timestamp") and bounds == {"min": 0, "max": None}, name
     return {"type": kind}
 
@@ -56,5 +62,9 @@ def members(shape):
     }
 
 
-operations = {name: members(SHAPES[operation["input"]["shape"]]) for name, operation in MODEL["operations"].items()}
+operations = {
+    name: members(SHAPES[operation["input"]["shape"]])
+    for name, operation in MODEL["operations"].items()
+    if not WANTED or name in WANTED
+}
 print(json.dumps({"botocore": botocore.__version__, "operations": operations}))

@@ -11,7 +11,7 @@ pub(super) fn operation(operation: &Operation) -> Json {
     let required = operation.required.iter().map(|entry| (*entry, true));
     let entries = required.chain(operation.optional.iter().map(|entry| (*entry, false)));
     let member = |(entry, required): (&'static str, bool)| {
-        let shape = members::find(entry).map_or(Json::Null, shape);
+        let shape = (operation.type_of)(entry).map_or(Json::Null, shape);
         (members::name_of(entry).to_owned(), with_required(shape, required))
     };
     Json::Object(entries.map(member).collect())
@@ -25,7 +25,7 @@ fn with_required(mut shape: Json, required: bool) -> Json {
 fn shape(shape: &Shape) -> Json {
     match shape {
         Shape::Text { min, max, pattern, sensitive } => {
-            let pattern = pattern.map(|pattern| pattern.as_str());
+            let (max, pattern) = ((*max != usize::MAX).then_some(max), pattern.map(|pattern| pattern.as_str()));
             json!({"type": "string", "min": min, "max": max, "pattern": pattern, "sensitive": sensitive})
         }
         Shape::Enum(values) => json!({"type": "string", "enum": values}),

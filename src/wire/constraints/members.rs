@@ -16,9 +16,9 @@ use super::shape::{
 /// The entry for the member `KeySpec` of operations that generate a data key.
 pub(super) const DATA_KEY_SPEC: &str = "KeySpec of a data key";
 
-/// Returns the name of the member in a request, given that of its entry.
+/// Returns the name of the member in a request, given that of its entry: its first word.
 pub(super) fn name_of(entry: &'static str) -> &'static str {
-    if entry == DATA_KEY_SPEC { "KeySpec" } else { entry }
+    entry.split_once(' ').map_or(entry, |(name, _)| name)
 }
 
 /// Returns the type of a member, given the name of its entry.

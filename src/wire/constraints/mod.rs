@@ -5,6 +5,7 @@
 //! | `operations` | the operations with their members |
 //! | `members` | the members with their types and bounds |
 //! | `enums`, `pattern` | what a string may be |
+//! | `parameters` | the operations of the parameter store with their members |
 //! | `shape` | the vocabulary of these tables |
 //! | `violation` | the text of a violated constraint, in the form of AWS |
 //! | `describe` | the tables as JSON, for a comparison with the model |
@@ -16,6 +17,8 @@ mod describe;
 mod enums;
 mod members;
 mod operations;
+#[cfg(feature = "parameters")]
+pub(super) mod parameters;
 mod pattern;
 mod shape;
 mod violation;
@@ -31,14 +34,18 @@ use super::value::{Object, Value};
 ///
 /// Members that the operation does not have are ignored, and `null` counts as absent, as in AWS KMS.
 pub(super) fn check(operation: &str, members: &Object<'_>) -> Result<(), Rejection> {
-    let operation = operations::find(operation).ok_or_else(Rejection::unknown_operation)?;
+    check_members(operations::find(operation).ok_or_else(Rejection::unknown_operation)?, members)
+}
+
+fn check_members(operation: &'static Operation, members: &Object<'_>) -> Result<(), Rejection> {
     let mut report = Report::default();
     for (name, value) in members.iter() {
         if let Some(shape) = operation.shape(name) {
             check_value(shape, value, Path::Member(None, name), &mut report)?;
         }
     }
-    let required = operation.required.iter().filter_map(|entry| Some((members::name_of(entry), members::find(entry)?)));
+    let required =
+        operation.required.iter().filter_map(|entry| Some((members::name_of(entry), (operation.type_of)(entry)?)));
     check_present(required, members, None, &mut report);
     if operations::requires_ciphertext(operation.name) && !ignores_ciphertext(members) {
         let ciphertext = members::find(CIPHERTEXT).map(|shape| (CIPHERTEXT, shape));
@@ -75,7 +82,7 @@ impl Operation {
     /// Returns the type of a member of this operation.
     fn shape(&self, member: &str) -> Option<&'static Shape> {
         let entry = self.required.iter().chain(self.optional).find(|entry| members::name_of(entry) == member)?;
-        members::find(entry)
+        (self.type_of)(entry)
     }
 }
 

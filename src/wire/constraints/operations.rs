@@ -2,7 +2,8 @@
 //!
 //! The type of a member is in [`super::members`].
 
-use super::members::DATA_KEY_SPEC;
+use super::members::{self, DATA_KEY_SPEC};
+use super::shape::Shape;
 
 /// An operation and its members.
 #[derive(Debug)]
@@ -10,6 +11,8 @@ pub(super) struct Operation {
     pub(super) name: &'static str,
     pub(super) required: &'static [&'static str],
     pub(super) optional: &'static [&'static str],
+    /// Returns the type of a member, given the name of its entry.
+    pub(super) type_of: fn(&str) -> Option<&'static Shape>,
 }
 
 /// Returns `true` if the operation requires a ciphertext, except in a dry run that ignores it. The
@@ -214,5 +217,5 @@ const fn operation(
     required: &'static [&'static str],
     optional: &'static [&'static str],
 ) -> Operation {
-    Operation { name, required, optional }
+    Operation { name, required, optional, type_of: members::find }
 }

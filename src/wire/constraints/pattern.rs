@@ -4,6 +4,9 @@
 //! The classes `\d`, `\w` and `\s` are those of Java without flags: ASCII only. A dot does not match
 //! the end of a line.
 
+#[cfg(feature = "parameters")]
+pub(super) mod parameters;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 

@@ -113,7 +113,7 @@ pub(crate) const TABLES: [Table; 6] = [
             ("row 4", &["encoding", "members"]),
             ("row 5", &["error", "operations"]),
             ("row 6", &["route"]),
-            ("row 7", &["call", "fuzzing"]),
+            ("row 7", &["call", "fuzzing", "parameters"]),
             ("row 8", &["mod"]),
         ],
     },

@@ -4,6 +4,8 @@ mod access;
 #[cfg(feature = "sqlite")]
 mod concurrency;
 mod lists;
+#[cfg(feature = "wire")]
+mod protocol;
 mod storage;
 mod versions;
 
