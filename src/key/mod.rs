@@ -70,6 +70,7 @@ pub use spec::{DataKeyPairSpec, DataKeySpec, KeyManager, KeySpec, KeyUsage, MAX_
 pub use state::{KeyEvent, KeyState};
 pub use tag::{Tag, TagSet};
 pub(crate) use tag::{check_tag_count, check_tag_key};
+#[cfg(feature = "wire")]
 pub(crate) use verdict::UnsuitableClass;
 pub use verdict::{Refusal, Verdict, verdict};
 pub use version::{

@@ -104,7 +104,7 @@ impl<'a> CallSpec<'a> {
     }
 }
 
-/// A check of a key by its ARN.
+/// A check of an operation on the key that its request names.
 pub(in crate::kms) type KeyCheck<'a> = &'a dyn Fn(&KeyArn) -> Result<()>;
 
 /// An authorization request for one key of a call.
