@@ -92,15 +92,18 @@ fn a_crowd_of_connections_keeps_nobody_out() {
     assert!(used < limit * KIB_PER_CONNECTION + 32 * 1_024, "{used} KiB");
     drop(crowd);
 
-    // Clients that are active keep their connections, up to the limit.
-    let mut active: Vec<TcpStream> = (0..limit / 2).map(|_| connect(&running)).collect();
+    // Clients that are active keep their connections while others come and go.
+    let mut active: Vec<TcpStream> = Vec::new();
+    for _ in 0..SHORT_LIMIT / 2 {
+        active.push(connect(&running));
+        assert!(active.last_mut().is_some_and(call), "a new client is not answered");
+    }
     for _ in 0..3 {
+        for _ in 0..SHORT_LIMIT / 4 {
+            drop(connect(&running));
+        }
         for stream in &mut active {
             assert!(call(stream), "the connection of an active client was closed");
-        }
-        // Fewer than the free places, so that the oldest connections are those of this loop.
-        for _ in 0..limit / 4 {
-            drop(connect(&running));
         }
     }
     let (status, body) = running.call("ListKeys", "{}").unwrap();
