@@ -1,10 +1,13 @@
-//! A Tokio stream.
+//! A Tokio stream, after one of the standard library.
 
 use strongroom::{EncryptionContext, Envelope, Result};
 use tokio::io::AsyncReadExt;
 
-/// Reads a message to its end, a few bytes at a time, and discards its plaintext.
+use crate::blocking;
+
+/// Reads a message to its end in both ways, a few bytes at a time, and discards its plaintext.
 pub(crate) fn read_through(envelope: &Envelope, message: &[u8], context: &EncryptionContext) -> Result<()> {
+    blocking::read_through(envelope, message, context)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
         let mut reader = envelope.async_reader(message, context).await?;

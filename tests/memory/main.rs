@@ -5,7 +5,6 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
-#[cfg(not(feature = "tokio"))]
 mod blocking;
 mod key_pairs;
 
