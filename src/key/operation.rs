@@ -227,9 +227,7 @@ impl Operation {
             Self::TagResource | Self::UntagResource => row(Rule::UnlessPendingDeletion, OWNER),
             Self::ListResourceTags => row(Rule::Always, READ | OWNER),
 
-            Self::EnableKeyRotation => row(Rule::Use, OWNER).only(SYMMETRIC, GENERATED),
-            // For a key that never rotates, there is nothing to disable.
-            Self::DisableKeyRotation => row(Rule::Use, OWNER).only(SpecClass::ALL, GENERATED),
+            Self::EnableKeyRotation | Self::DisableKeyRotation => row(Rule::Use, OWNER).only(SYMMETRIC, GENERATED),
             Self::RotateKeyOnDemand => row(Rule::Use, OWNER).only(SYMMETRIC, NOT_HSM),
             Self::GetKeyRotationStatus => row(Rule::Always, CROSS | READ).only(SpecClass::ALL, GENERATED),
             Self::ListKeyRotations => row(Rule::Always, READ).only(SYMMETRIC, NOT_HSM),

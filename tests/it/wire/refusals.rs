@@ -402,20 +402,6 @@ fn texts_are_those_of_aws() {
     }
 }
 
-/// A key that never rotates has nothing to disable.
-#[test]
-fn rotation_of_a_key_that_never_rotates_can_be_disabled() {
-    let endpoint = Endpoint::new();
-    for (spec, usage) in
-        [("HMAC_256", "GENERATE_VERIFY_MAC"), ("RSA_2048", "SIGN_VERIFY"), ("ECC_NIST_P256", "KEY_AGREEMENT")]
-    {
-        let key = endpoint.key(json!({"KeySpec": spec, "KeyUsage": usage}));
-        endpoint.must("DisableKeyRotation", json!({"KeyId": key}));
-        let status = endpoint.must("GetKeyRotationStatus", json!({"KeyId": key}));
-        assert_eq!(status["KeyRotationEnabled"], json!(false));
-    }
-}
-
 /// The state of a custom key store is not that of a key, of which there is none yet.
 #[test]
 fn a_key_in_a_store_that_is_not_connected_is_refused_for_the_state_of_the_store() {
