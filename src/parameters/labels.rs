@@ -152,7 +152,7 @@ fn is_valid(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
         && label.bytes().all(is_allowed)
         && !label.starts_with(|first: char| first.is_ascii_digit())
-        && !RESERVED.iter().any(|prefix| is_reserved(&prefix))
+        && !RESERVED.iter().any(is_reserved)
 }
 
 #[cfg(test)]

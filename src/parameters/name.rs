@@ -98,7 +98,7 @@ impl ParameterName {
             let start = self.key().get(1..=prefix.len()).map(str::to_owned);
             start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
         };
-        if RESERVED.iter().any(|prefix| is_reserved(&prefix)) {
+        if RESERVED.iter().any(is_reserved) {
             return invalid("it begins with aws or ssm, which is reserved");
         }
         Ok(())

@@ -224,7 +224,7 @@ mod tests {
         }
         assert_eq!(exception(&format!("[{EXPIRATION},{EXPIRATION}]")), "IncompatiblePolicyException");
         assert_eq!(with("ExpirationNotification", r#"{"Before":"1","Unit":"Days"}"#), "IncompatiblePolicyException");
-        assert_eq!(exception(&format!("[{}]", vec!["{}"; 11].join(","))), "PoliciesLimitExceededException");
+        assert_eq!(exception(&format!("[{}]", ["{}"; 11].join(","))), "PoliciesLimitExceededException");
         assert_eq!(exception(&format!("[{}]", " ".repeat(5_000))), "InvalidPolicyTypeException");
     }
 

@@ -82,7 +82,6 @@ impl Parameter {
     }
 
     /// Returns the data type, which is always `text`.
-    #[expect(clippy::unused_self, reason = "a later release may have other data types")]
     pub const fn data_type(&self) -> &'static str {
         DATA_TYPE
     }
@@ -265,7 +264,6 @@ impl ParameterMetadata {
     }
 
     /// Returns the data type, which is always `text`.
-    #[expect(clippy::unused_self, reason = "a later release may have other data types")]
     pub const fn data_type(&self) -> &'static str {
         DATA_TYPE
     }

