@@ -16,6 +16,8 @@ use crate::signature::{Expected, Refusal, RefusalKind, SignedRequest, verify};
 use crate::sts;
 
 const TARGET_PREFIX: &str = "TrentService.";
+/// The prefix of targets of the parameter store.
+const PARAMETERS_PREFIX: &str = "AmazonSSM.";
 
 /// A complete request.
 pub(super) struct Call {
@@ -66,6 +68,7 @@ impl Call {
 
     fn authenticate(&self, state: &State) -> Result<Caller, Refusal> {
         let service = match self.protocol {
+            Protocol::Json if self.parameter_operation().is_some() => "ssm",
             Protocol::Json => "kms",
             Protocol::Query => "sts",
         };
@@ -83,7 +86,10 @@ impl Call {
 
     fn perform(&self, handle: &Kms) -> Answer {
         match self.protocol {
-            Protocol::Json => Answer::of_kms(wire::call(handle, &self.target(), &self.body)),
+            Protocol::Json => Answer::of_kms(match self.parameter_operation() {
+                Some(operation) => wire::call_parameters(handle, operation, &self.body),
+                None => wire::call(handle, &self.target(), &self.body),
+            }),
             Protocol::Query => match sts::call(self.form(), handle.principal(), &self.request_id) {
                 sts::Outcome::Answer(xml) => Answer::xml(xml),
                 sts::Outcome::Error(code, text) => {
@@ -96,8 +102,17 @@ impl Call {
     /// Returns the name of the operation in the header `X-Amz-Target`. A name of another API is
     /// returned completely, so that it is unknown.
     fn target(&self) -> String {
-        let target = self.parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let target = self.target_header();
         target.strip_prefix(TARGET_PREFIX).unwrap_or(target).to_owned()
+    }
+
+    /// Returns the name of the operation of the parameter store, if the header has one.
+    fn parameter_operation(&self) -> Option<&str> {
+        self.target_header().strip_prefix(PARAMETERS_PREFIX)
+    }
+
+    fn target_header(&self) -> &str {
+        self.parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     fn form(&self) -> &[u8] {

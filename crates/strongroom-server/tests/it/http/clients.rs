@@ -38,6 +38,31 @@ fn boto3_creates_encrypts_decrypts_and_signs() {
 }
 
 #[test]
+fn boto3_puts_and_gets_parameters() {
+    let server = TestServer::start();
+    let Some(report) = boto3("boto3_puts_and_gets_parameters", &server, &[]) else { return };
+    let done = &report["parameters"];
+    assert_eq!((&done["value"], &done["below"]), (&"correct horse".into(), &1.into()), "{report}");
+    assert_eq!(done["arn"], "arn:aws:ssm:eu-central-1:000000000000:parameter/shop/db/password");
+    let id = done["request_id"].as_str().unwrap();
+    assert!(server.trail.events().iter().any(|event| event.request_id.as_deref() == Some(id)));
+    assert_eq!(report["missing_parameter"]["code"], "ParameterNotFound");
+    // A signature for one service is none for the other.
+    for (service, target) in [("kms", "AmazonSSM.DescribeParameters"), ("ssm", "TrentService.ListKeys")] {
+        let curl = std::process::Command::new("curl")
+            .args(["--silent", "--aws-sigv4", &format!("aws:amz:{REGION}:{service}")])
+            .args(["--user", &format!("{ACCESS_KEY}:{SECRET}"), "--data", "{}"])
+            .args(["--header", "Content-Type: application/x-amz-json-1.1"])
+            .args(["--header", &format!("X-Amz-Target: {target}"), &format!("{}/", server.url())])
+            .output();
+        if let Ok(output) = curl {
+            let answer = String::from_utf8(output.stdout).unwrap();
+            assert!(answer.contains("InvalidSignatureException"), "{service} {target}: {answer}");
+        }
+    }
+}
+
+#[test]
 fn boto3_understands_refused_signatures() {
     let server = TestServer::start();
     let test = "boto3_understands_refused_signatures";

@@ -11,6 +11,7 @@ config = Config(retries={"total_max_attempts": 1})
 options = {"endpoint_url": os.environ["ENDPOINT"], "config": config, "verify": os.environ.get("CA_FILE")}
 kms = boto3.client("kms", **options)
 sts = boto3.client("sts", **options)
+ssm = boto3.client("ssm", **options)
 report = {}
 
 
@@ -54,7 +55,21 @@ def identity():
     return {name: answer[name] for name in ("UserId", "Account", "Arn")}
 
 
+def parameters():
+    ssm.put_parameter(Name="/shop/db/password", Value="correct horse", Type="SecureString")
+    found = ssm.get_parameter(Name="/shop/db/password", WithDecryption=True)
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path="/", Recursive=True)
+    return {
+        "value": found["Parameter"]["Value"],
+        "arn": found["Parameter"]["ARN"],
+        "request_id": found["ResponseMetadata"]["RequestId"],
+        "below": sum(len(page["Parameters"]) for page in pages),
+    }
+
+
 attempt("identity", identity)
+attempt("parameters", parameters)
+attempt("missing_parameter", lambda: ssm.get_parameter(Name="/missing"))
 attempt("round_trip", round_trip)
 attempt("missing", lambda: kms.describe_key(KeyId="alias/missing"))
 print(json.dumps(report, default=str))
