@@ -26,6 +26,7 @@ pub(super) mod parameter_calls;
 pub(super) mod public_key;
 #[cfg(feature = "wire")]
 mod refusals;
+mod refused_requests;
 pub(super) mod rotation;
 pub(super) mod signing;
 mod succession;

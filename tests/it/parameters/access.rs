@@ -243,7 +243,7 @@ fn every_call_leaves_an_event_without_the_value() -> TestResult {
     assert_eq!(last.request_id.as_deref(), Some("request-1"));
     assert!(last.parameters.contains(&("name", ParameterValue::from("/shop/db"))) && !last.read_only());
     let encrypted = events.iter().find(|event| event.action == Action::Call(Operation::Encrypt)).expect("one");
-    assert_eq!(encrypted.via_service.as_ref().map(|service| service.as_str()), Some("ssm"));
+    assert_eq!(encrypted.via_service.as_ref().map(strongroom::identity::ServiceName::as_str), Some("ssm"));
     let context = encrypted.context.as_ref().and_then(|context| context.get("PARAMETER_ARN"));
     assert_eq!(context, Some("arn:aws:ssm:local:000000000000:parameter/shop/db"));
 
