@@ -138,7 +138,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
     fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision>;
 
     /// Allows or denies one operation of the parameter store. `identity_policies` are those of the
-    /// principal; [`evaluate_parameter`] decides by them. The default denies everything.
+    /// principal; [`evaluate_parameter()`] decides by them. The default denies everything.
     ///
     /// # Errors
     /// - any error, if no decision can be reached; the operation then fails with this error
