@@ -205,6 +205,7 @@ fn options_exist() {
         "--package",
         "--bench",
         "--query",
+        "--with-decryption",
         "--output",
         "--decode",
         "--key-id",
