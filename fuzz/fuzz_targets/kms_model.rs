@@ -216,10 +216,11 @@ impl World {
         let (plaintext, context) = (vec![length; usize::from(length % 4)], usize::from(context % 3));
         let request = EncryptRequest::new(&name, &plaintext).context(&self.contexts[context]);
         let real = self.kms.encrypt(request).map(|made| made.ciphertext_blob);
-        let expected = key.and_then(|key| {
-            let version = self.model.encrypt(key)?;
-            if plaintext.is_empty() { Err(ErrorKind::Validation) } else { Ok((key, version)) }
-        });
+        // Lengths are judged before keys, so that a refused request rotates nothing either.
+        let expected = match plaintext.is_empty() {
+            true => Err(ErrorKind::Validation),
+            false => key.and_then(|key| Ok((key, self.model.encrypt(key)?))),
+        };
         self.keep(real, expected, context, plaintext)
     }
 

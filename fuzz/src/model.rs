@@ -204,11 +204,13 @@ impl Model {
     /// Decrypts a ciphertext. `named` is the key that the caller requires.
     pub fn decrypt(&self, sealed: &Sealed, context: usize, named: Option<usize>) -> Outcome {
         match named {
+            // A wrong key is reported before its state.
             Some(named) => {
-                self.usable(named)?;
+                self.find(named)?;
                 if named != sealed.key {
                     return Err(ErrorKind::IncorrectKey);
                 }
+                self.usable(named)?;
             }
             // The sender of a ciphertext must not learn which keys exist.
             None => drop(self.usable(sealed.key).map_err(|kind| match kind {
