@@ -72,6 +72,26 @@ fn the_refusal_of_a_large_body_is_not_lost() {
     }
 }
 
+/// The system of the client refuses to send once the server has reset the connection. Linux still
+/// returns the answer then, and others discard it.
+#[test]
+fn a_client_can_send_while_it_reads_a_refusal() {
+    let server = TestServer::start();
+    let can_send = || {
+        let mut stream = server.connect();
+        let head =
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-amz-json-1.1\r\nContent-Length: 2000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).unwrap();
+        assert!(read_all(&mut stream).starts_with("HTTP/1.1 413 "));
+        (0..3).all(|_| {
+            thread::sleep(Duration::from_millis(10));
+            stream.write_all(b"x").is_ok()
+        })
+    };
+    // A busy machine may need longer than the server waits.
+    assert!((0..5).any(|_| can_send()));
+}
+
 #[test]
 fn lingering_is_limited() {
     let server = TestServer::start();
