@@ -23,7 +23,7 @@ Installs what is missing of: a C and a C++ compiler, Python 3 with the packages 
 tests/interop/requirements.txt (in .venv), Node.js with those of tests/interop/package-lock.json,
 OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil and PostgreSQL (Debian packages need
 root or sudo).
-Then compiles and tests three sets of features, and the server: about 12 minutes on two idle cores.
+Then compiles and tests three sets of features, and the server: about 15 minutes on two idle cores.
 TEXT
 [ -z "$long" ] || echo "The long versions afterwards take two to three hours."
 
