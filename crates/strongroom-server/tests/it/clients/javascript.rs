@@ -5,20 +5,12 @@ use strongroom_server::http::Limits;
 use strongroom_server::tls::TlsFiles;
 
 use crate::clients::{CLUSTERS, HeldServer, PASSWORD, server_with_clusters};
-use crate::support::peer;
 use crate::support::server::{ACCESS_KEY, ALICE, ALICE_ACCESS_KEY, TestServer};
+use crate::support::{certificate, peer};
 
 /// Returns a server with a new certificate, and the path of the certificate.
 fn server_with_tls(folder: &std::path::Path) -> (TestServer, String) {
-    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
-    let (certificate, key) = (path("certificate.pem"), path("key.pem"));
-    let output = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=strongroom", "-addext", "subjectAltName=IP:127.0.0.1"])
-        .args(["-keyout", &key, "-out", &certificate])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (certificate, key) = certificate::create(folder, "certificate");
     let config = TlsFiles::new(&certificate, &key).load().unwrap();
     (TestServer::with(Limits::default(), |state| state.tls(config)), certificate)
 }

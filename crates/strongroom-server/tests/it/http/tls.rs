@@ -8,21 +8,13 @@ use strongroom_server::http::Limits;
 use strongroom_server::tls::TlsFiles;
 use tempfile::TempDir;
 
+use crate::support::certificate;
 use crate::support::server::{ACCESS_KEY, REGION, SECRET, TestServer, read_all};
 
 /// Starts a server with a certificate of OpenSSL.
 fn server(limits: Limits) -> (TestServer, TempDir) {
     let directory = tempfile::tempdir().unwrap();
-    let (certificate, key) = (directory.path().join("certificate.pem"), directory.path().join("key.pem"));
-    let output = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=strongroom", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (certificate, key) = certificate::create(directory.path(), "certificate");
     let config = TlsFiles::new(&certificate, key).load().unwrap();
     (TestServer::with(limits, |state| state.tls(config)), directory)
 }

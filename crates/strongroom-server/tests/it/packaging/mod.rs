@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{certificate, peer};
+
 /// Returns the text of a file in the folder `packaging`.
 fn packaged(name: &str) -> String {
     fs::read_to_string(folder().join(name)).unwrap()
@@ -123,7 +125,7 @@ fn the_unit_confines_the_service() {
         packaged("strongroom-server.service").replace("/usr/local/bin/strongroom-server", program.to_str().unwrap());
     fs::write(directory.path().join("strongroom-server.service"), text).unwrap();
     let Some(verified) = verify(&["verify", "--man=no"], directory.path()) else {
-        eprintln!("not run: the_unit_confines_the_service (systemd-analyze is missing)");
+        peer::not_run("the_unit_confines_the_service", "systemd-analyze is missing");
         return;
     };
     let complaints = String::from_utf8_lossy(&verified.stderr).into_owned();
@@ -142,22 +144,12 @@ fn the_command_of_the_container_file_serves_tls() {
     assert!(file.contains("STOPSIGNAL SIGTERM") && file.contains("chmod 700 /var/lib/strongroom"));
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().to_str().unwrap();
-    let key = directory.path().join("key.pem");
-    let certificate = directory.path().join("cert.pem");
-    let created = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=strongroom", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output()
-        .unwrap();
-    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stderr));
+    let (certificate, key) = certificate::create(directory.path(), "cert");
     // The arguments are those in the head of the file.
     let head = file.lines().take_while(|line| line.starts_with('#')).collect::<Vec<_>>().join(" ").replace('#', " ");
     let arguments = head.split_once("strongroom-server \\").unwrap().1.replace("0.0.0.0:8443", "0.0.0.0:0");
-    let arguments = arguments.replace("/tls/cert.pem", certificate.to_str().unwrap());
-    let arguments = arguments.replace("/tls/key.pem", key.to_str().unwrap());
+    let arguments = arguments.replace("/tls/cert.pem", &certificate);
+    let arguments = arguments.replace("/tls/key.pem", &key);
     assert_eq!(entry[0], "/usr/local/bin/strongroom-server");
     let mut child = Command::new(env!("CARGO_BIN_EXE_strongroom-server"))
         .args(entry[1..].iter().map(|word| word.replace("/var/lib/strongroom", state)))

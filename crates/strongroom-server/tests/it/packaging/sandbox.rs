@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::{Service, unit};
+use crate::support::peer;
 
 /// Returns the system calls of a group of systemd, and of the groups in it.
 fn group(name: &str) -> Option<BTreeSet<String>> {
@@ -31,7 +32,7 @@ fn system_calls_of_the_service_are_allowed() {
         let (is_denied, names) = filter.strip_prefix('~').map_or((false, filter.as_str()), |names| (true, names));
         for name in names.split_whitespace() {
             let Some(calls) = group(name) else {
-                eprintln!("not run: {test} (systemd-analyze is missing)");
+                peer::not_run(test, "systemd-analyze is missing");
                 return;
             };
             assert!(calls.len() > 5, "{name}: {calls:?}");
@@ -48,7 +49,7 @@ fn system_calls_of_the_service_are_allowed() {
     traced.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     service.command = traced;
     let Ok(mut child) = service.command.spawn() else {
-        eprintln!("not run: {test} (strace is missing)");
+        peer::not_run(test, "strace is missing");
         return;
     };
     assert_eq!(service.notification(), "READY=1\n");

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::peer;
+use crate::support::{certificate, peer};
 
 /// The folder with the store.
 pub(crate) struct Program {
@@ -111,19 +111,9 @@ impl Program {
         command(&["policies", action, "--store", &self.store(), "--principal", principal]).args(rest).output().unwrap()
     }
 
-    /// Creates a certificate for the loopback address with OpenSSL, and returns the paths of the
-    /// certificate and its key.
+    /// Creates a certificate, and returns the paths of the certificate and its key.
     pub(crate) fn certificate(&self, name: &str) -> (String, String) {
-        let path = |suffix: &str| self.path(&format!("{name}{suffix}")).to_str().unwrap().to_owned();
-        let (certificate, key) = (path(".pem"), path("-key.pem"));
-        let output = Command::new("openssl")
-            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-            .args(["-subj", "/CN=strongroom", "-addext", "subjectAltName=IP:127.0.0.1"])
-            .args(["-keyout", &key, "-out", &certificate])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        (certificate, key)
+        certificate::create(self.directory.path(), name)
     }
 
     pub(crate) fn copy(&self, from: &str, name: &str) -> String {

@@ -1,5 +1,6 @@
 //! Helpers of several areas.
 
+pub(crate) mod certificate;
 pub(crate) mod peer;
 pub(crate) mod server;
 

@@ -26,11 +26,15 @@ fn program(test: &str, variable: &str, what: &str) -> Option<PathBuf> {
             panic!("{test}: {variable} is not set")
         }
         None => {
-            // The test runner hides the output of `eprintln` for passing tests.
-            let _ = writeln!(std::io::stderr(), "not run: {test} ({variable} is not set to {what}; ./test.sh sets it)");
+            not_run(test, &format!("{variable} is not set to {what}; ./test.sh sets it"));
             None
         }
     }
+}
+
+/// Reports a test that is skipped. The test runner hides the output of `eprintln` for passing tests.
+pub(crate) fn not_run(test: &str, reason: &str) {
+    let _ = writeln!(std::io::stderr(), "not run: {test} ({reason})");
 }
 
 /// Returns a path in the repository.
