@@ -9,7 +9,7 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 pub(crate) const NUMBER: &str = "$serde_json::private::Number";
 
 /// Reads the value of the first member of a map if its name is [`NUMBER`]: `Ok` with the digits of a
-/// number, or `Err` with what the enclosed visitor makes of an ordinary value.
+/// number, or `Err` with the result of the enclosed visitor for an ordinary value.
 ///
 /// The digits are an owned string. The reader of a slice passes strings of the text in every other
 /// way, so that the member of a text is not mistaken for a number.

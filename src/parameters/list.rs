@@ -213,7 +213,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Returns a page of what `take` makes of the parameters. Expired parameters do not exist.
+    /// Returns a page of the results of `take` for the parameters. Expired parameters do not exist.
     fn page<T>(
         &self,
         call: &ParameterCall<'_>,

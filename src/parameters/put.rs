@@ -246,7 +246,7 @@ impl Input<'_> {
         Ok(tier)
     }
 
-    /// Returns the writes that make a version the current one.
+    /// Returns the writes after which a version is the current one.
     fn edits(
         &self,
         call: &ParameterCall<'_>,

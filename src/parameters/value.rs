@@ -97,7 +97,7 @@ mod tests {
             assert_eq!(exception(pattern, value), Some("ParameterPatternMismatchException"), "{pattern} {value}");
         }
         let deep = "(".repeat(40) + "a" + &")".repeat(40);
-        // The last of these would be valid only within the group that makes it match as a whole.
+        // The last of these would be valid only within the group that is added around a pattern.
         for pattern in ["(", "[", r"\p{Greek}", "(?=a)", "(a{1000}){1000}", &deep, "a)|(b"] {
             assert_eq!(exception(pattern, "a"), Some("InvalidAllowedPatternException"), "{pattern:.20}");
         }

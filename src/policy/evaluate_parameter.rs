@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// Evaluates a request to the parameter store. A statement that denies the operation always takes
 /// precedence. Otherwise, the root of the account may perform it, and every other principal if one of
-/// its policies allows it. Parameters have no policies of their own, and grants do not apply to them.
+/// its policies allows it. Parameters have no resource policies, and grants do not apply to them.
 ///
 /// # Errors
 /// - [`Internal`](crate::ErrorKind::Internal) if a condition cannot be evaluated.

@@ -1,4 +1,4 @@
-//! Who may do what with parameters and their keys, and what the audit trail contains.
+//! Permissions for parameters and their keys, and the events in the audit trail.
 
 use std::sync::Arc;
 
@@ -82,7 +82,7 @@ fn resources_bound_what_a_policy_allows() -> TestResult {
     let as_alice = Parameters::new(&kms.as_principal(alice)?);
     assert!(as_alice.get("/shop/db").is_ok());
     assert_eq!(kind(as_alice.get("/mail/db")), ErrorKind::AccessDenied);
-    // A refusal does not tell whether the parameter exists.
+    // A refusal does not reveal if the parameter exists.
     let (there, missing) = (as_alice.get("/mail/db").unwrap_err(), as_alice.get("/mail/dx").unwrap_err());
     assert_eq!(there.to_string().replace("/mail/db", "/mail/dx"), missing.to_string());
     assert_eq!(exception(as_alice.get("/shop/missing")), "ParameterNotFound");

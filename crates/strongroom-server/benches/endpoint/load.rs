@@ -1,4 +1,4 @@
-//! Blocks of requests, and what they measure.
+//! Blocks of requests, and their measurements.
 
 use std::thread;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Requests per second, latency and memory of the server, beside other servers of the KMS API.
+//! Requests per second, latency and memory of this server and others of the KMS API.
 //!
 //! ```sh
 //! cargo bench --package strongroom-server --bench endpoint
@@ -8,7 +8,7 @@
 //! number of connections with keep-alive, each of which sends its next request once it has the
 //! answer to the last one. Blocks of a few seconds alternate between the servers. Every request is
 //! signed, and this server verifies every signature; the client signs once for each block, so that
-//! signing takes no time of the processor that the servers share.
+//! signing does not slow down the servers.
 //!
 //! | variable | contains |
 //! |---|---|

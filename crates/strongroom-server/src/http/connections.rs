@@ -1,10 +1,9 @@
 //! The open connections, in the order of their last progress.
 //!
 //! Clients that open connections and do nothing must not keep others out. If all places are taken, a
-//! new connection takes the place of the one that has made no progress for the longest time. A
-//! connection makes progress when it is accepted, when the headers of a request have arrived, and
-//! when the request is answered. Its place is never taken while a call is queued or runs, so that no
-//! answer is lost.
+//! new connection takes the place of the one without progress for the longest time. A connection
+//! progresses when it is accepted, when the headers of a request have arrived, and when the request is
+//! answered. Its place is never taken while a call is queued or runs, so that no answer is lost.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -72,7 +71,7 @@ impl Connections {
         place
     }
 
-    /// Lets the connection that has made no progress for the longest time leave.
+    /// Lets the connection without progress for the longest time leave.
     pub(super) fn take_oldest(&self) {
         if let Some((_, taken)) = self.order().waiting.pop_first() {
             taken.notify_one();

@@ -38,7 +38,7 @@ impl<S> Lingering<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Lingering<S> {
-    /// Discards input until the client closes the connection, or the time is over. Does not wait if
+    /// Discards input until the client closes the connection, or the time has passed. Does not wait if
     /// the client has nothing more to send.
     fn poll_discard(&mut self, end: &mut Pin<Box<Sleep>>, context: &mut Context<'_>) -> Poll<()> {
         let mut chunk = [0; CHUNK];

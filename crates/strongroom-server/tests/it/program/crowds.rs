@@ -1,4 +1,4 @@
-//! Thousands of connections at the same time. The server is a process of its own, so that its
+//! Thousands of connections at the same time. The server is a separate process, so that its
 //! memory can be measured.
 
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use super::process::{Program, Running};
 
 /// The limit of connections of the server in the short version.
 const SHORT_LIMIT: usize = 300;
-/// The memory that a connection may use, with the buffers of a request: twice what was measured.
+/// The memory that a connection may use, with the buffers of a request: twice the measured amount.
 const KIB_PER_CONNECTION: usize = 64;
 
 /// Returns the size of the crowd and the limit of the server. The long version has 10,000
@@ -41,7 +41,7 @@ fn resident_kib(running: &Running) -> usize {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// What a connection of the crowd sends: nothing, a part of the headers, or a part of the body.
+/// Returns the bytes that a connection of the crowd sends: nothing, a part of the headers, or a part of the body.
 fn beginning(number: usize) -> String {
     let head = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-amz-json-1.1\r\n";
     match number % 3 {

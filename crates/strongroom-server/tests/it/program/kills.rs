@@ -124,7 +124,7 @@ pub(super) fn check(running: &Running, key: &Acknowledged) {
     let (status, answer) = call("DescribeKey", json!({"KeyId": key.arn}));
     let state = &answer["KeyMetadata"]["KeyState"];
     assert_eq!(status, 200, "{key:?}: {answer}");
-    // A change that was not acknowledged may have been made.
+    // A change that was not acknowledged may be in effect.
     assert!(!key.is_disabled || state == "Disabled", "{key:?}: {state}");
     assert!(!key.is_pending_deletion || state == "PendingDeletion", "{key:?}: {state}");
     if let Some(alias) = &key.alias {

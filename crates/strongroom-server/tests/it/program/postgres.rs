@@ -115,7 +115,7 @@ fn two_servers_share_a_store_and_one_is_killed() {
     let acknowledged = change_until_killed(&one, 0, Duration::from_secs(3));
     drop(one);
     assert!(acknowledged.len() > 3, "{acknowledged:?}");
-    // The other server may use for one second what it has read.
+    // The other server may use records for one second after it has read them.
     std::thread::sleep(Duration::from_millis(1_100));
     acknowledged.iter().for_each(|key| check(&two, key));
     assert_eq!(call(&two, "Decrypt", &decrypt)["Plaintext"], "NDcxMQ==");
