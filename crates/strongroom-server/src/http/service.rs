@@ -36,64 +36,122 @@ pub(super) async fn respond(
     let id = Uuid::new_v4().to_string();
     let is_http1 = request.version() < hyper::Version::HTTP_2;
     let is_call = request.uri().path() == "/";
-    let answer = route(&state, peer, request, &id, in_flight).await;
+    let context = Context { state: &state, peer, id: &id, in_flight };
+    let answer = context.route(request).await;
     if answer.close && is_http1 {
         in_flight.leave_input();
     }
     if is_call {
-        record(&state, peer, &answer, &id, started);
+        context.record(&answer, started);
     }
     response(answer, &id, is_http1)
 }
 
-async fn route(
-    state: &Arc<State>,
+/// A request, without its content.
+struct Context<'a> {
+    state: &'a Arc<State>,
     peer: SocketAddr,
-    request: Request<Incoming>,
-    id: &str,
-    in_flight: &InFlight,
-) -> Answer {
-    let sees_metrics = state.metrics_for_all || peer.ip().to_canonical().is_loopback();
-    match (request.method(), request.uri().path()) {
-        (&Method::GET | &Method::HEAD, "/health") if state.is_healthy() => Answer::text(StatusCode::OK, "ok\n"),
-        (&Method::GET | &Method::HEAD, "/health") => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
-        (&Method::GET | &Method::HEAD, "/metrics") if sees_metrics => {
-            Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.page())
-        }
-        (&Method::POST, "/") => perform(state, peer, request, id, in_flight).await,
-        (&Method::GET, "/") if is_presigned(request.uri().query()) => {
-            perform(state, peer, request, id, in_flight).await
-        }
-        (_, path) => {
-            let allow = match path {
-                "/" => Some("POST"),
-                "/health" => Some("GET, HEAD"),
-                "/metrics" if sees_metrics => Some("GET, HEAD"),
-                _ => None,
-            };
-            let status = allow.map_or(StatusCode::NOT_FOUND, |_| StatusCode::METHOD_NOT_ALLOWED);
-            let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
-            let answer = Answer::exception(Protocol::Json, status, "UnknownOperationException", text, id);
-            discard_body(state, request, Answer { allow, ..answer }).await
-        }
-    }
+    id: &'a str,
+    in_flight: &'a InFlight,
 }
 
-/// Reads the body of a refused request, so that the connection can be used again. If the body is
-/// large, or the client waits for permission to send it, the connection is closed instead.
-async fn discard_body(state: &State, request: Request<Incoming>, answer: Answer) -> Answer {
-    let waits = request.headers().contains_key(header::EXPECT);
-    let body = request.into_body();
-    if body.is_end_stream() {
-        return answer;
+impl Context<'_> {
+    async fn route(&self, request: Request<Incoming>) -> Answer {
+        let Self { state, peer, id, .. } = *self;
+        let sees_metrics = state.metrics_for_all || peer.ip().to_canonical().is_loopback();
+        match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/health") if state.is_healthy() => Answer::text(StatusCode::OK, "ok\n"),
+            (&Method::GET | &Method::HEAD, "/health") => Answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+            (&Method::GET | &Method::HEAD, "/metrics") if sees_metrics => {
+                Answer::new(StatusCode::OK, metrics::CONTENT_TYPE, state.metrics.page())
+            }
+            (&Method::POST, "/") => self.perform(request).await,
+            (&Method::GET, "/") if is_presigned(request.uri().query()) => self.perform(request).await,
+            (_, path) => {
+                let allow = match path {
+                    "/" => Some("POST"),
+                    "/health" => Some("GET, HEAD"),
+                    "/metrics" if sees_metrics => Some("GET, HEAD"),
+                    _ => None,
+                };
+                let status = allow.map_or(StatusCode::NOT_FOUND, |_| StatusCode::METHOD_NOT_ALLOWED);
+                let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
+                let answer = Answer::exception(Protocol::Json, status, "UnknownOperationException", text, id);
+                self.discard_body(request, Answer { allow, ..answer }).await
+            }
+        }
     }
-    if waits || body.size_hint().lower() > MAX_DISCARDED {
-        return answer.closing();
+
+    /// Reads the body of a refused request, so that the connection can be used again. If the body is
+    /// large, or the client waits for permission to send it, the connection is closed instead.
+    async fn discard_body(&self, request: Request<Incoming>, answer: Answer) -> Answer {
+        let waits = request.headers().contains_key(header::EXPECT);
+        let body = request.into_body();
+        if body.is_end_stream() {
+            return answer;
+        }
+        if waits || body.size_hint().lower() > MAX_DISCARDED {
+            return answer.closing();
+        }
+        let Some(mut share) = self.state.budget.request() else { return answer.closing() };
+        match body::read(body, &self.state.limits, &mut share).await {
+            Ok(_) => answer,
+            Err(_) => answer.closing(),
+        }
     }
-    let Some(mut share) = state.budget.request() else { return answer.closing() };
-    match body::read(body, &state.limits, &mut share).await {
-        Ok(_) => answer,
-        Err(_) => answer.closing(),
+
+    async fn perform(&self, request: Request<Incoming>) -> Answer {
+        let Self { state, peer, id, in_flight } = *self;
+        let Some(protocol) = protocol(&request) else {
+            let text = "The Content-Type must be application/x-amz-json-1.1, or a form for STS.";
+            let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            let answer = Answer::exception(Protocol::Json, status, "SerializationException", text, id);
+            return self.discard_body(request, answer).await;
+        };
+        let Some(mut share) = state.budget.request() else {
+            return Answer::throttled(protocol, id).closing();
+        };
+        let (parts, incoming) = request.into_parts();
+        let body = match body::read(incoming, &state.limits, &mut share).await {
+            Ok(body) => body,
+            Err(incomplete) => return refuse_body(protocol, &incomplete, state.limits.body_bytes, id).closing(),
+        };
+        let call = Call { protocol, parts, body, peer: peer.ip(), request_id: id.to_owned(), _share: share };
+        let shared = Arc::clone(state);
+        let _calling = in_flight.call();
+        match state.workers.run(move || call.run(&shared)).await {
+            Ok(answer) => answer,
+            Err(NotRun::QueueFull) => Answer::throttled(protocol, id),
+            Err(NotRun::Failed) => Answer::exception(
+                protocol,
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "KMSInternalException",
+                "The call failed.",
+                id,
+            ),
+        }
+    }
+
+    fn record(&self, answer: &Answer, started: Instant) {
+        let result = match &answer.error {
+            None => RequestResult::Success,
+            Some(name) if name == THROTTLING => RequestResult::Throttled,
+            Some(_) if answer.status.is_server_error() => RequestResult::Failed,
+            Some(_) if answer.principal.is_none() => RequestResult::Unauthenticated,
+            Some(_) => RequestResult::Refused,
+        };
+        self.state.metrics.count_request(result);
+        tracing::info!(
+            request_id = self.id,
+            peer = %self.peer,
+            operation = answer.operation.as_deref(),
+            principal = answer.principal.as_deref(),
+            access_key_id = answer.access_key_id.as_deref(),
+            status = answer.status.as_u16(),
+            error = answer.error.as_deref(),
+            micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
     }
 }
 
@@ -109,43 +167,6 @@ fn protocol(request: &Request<Incoming>) -> Option<Protocol> {
         Some(Protocol::Query)
     } else {
         None
-    }
-}
-
-async fn perform(
-    state: &Arc<State>,
-    peer: SocketAddr,
-    request: Request<Incoming>,
-    id: &str,
-    in_flight: &InFlight,
-) -> Answer {
-    let Some(protocol) = protocol(&request) else {
-        let text = "The Content-Type must be application/x-amz-json-1.1, or a form for STS.";
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        let answer = Answer::exception(Protocol::Json, status, "SerializationException", text, id);
-        return discard_body(state, request, answer).await;
-    };
-    let Some(mut share) = state.budget.request() else {
-        return Answer::throttled(protocol, id).closing();
-    };
-    let (parts, incoming) = request.into_parts();
-    let body = match body::read(incoming, &state.limits, &mut share).await {
-        Ok(body) => body,
-        Err(incomplete) => return refuse_body(protocol, &incomplete, state.limits.body_bytes, id).closing(),
-    };
-    let call = Call { protocol, parts, body, peer: peer.ip(), request_id: id.to_owned(), _share: share };
-    let shared = Arc::clone(state);
-    let _calling = in_flight.call();
-    match state.workers.run(move || call.run(&shared)).await {
-        Ok(answer) => answer,
-        Err(NotRun::QueueFull) => Answer::throttled(protocol, id),
-        Err(NotRun::Failed) => Answer::exception(
-            protocol,
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "KMSInternalException",
-            "The call failed.",
-            id,
-        ),
     }
 }
 
@@ -165,28 +186,6 @@ fn refuse_body(protocol: Protocol, incomplete: &Incomplete, limit: usize, id: &s
         }
     };
     Answer::exception(protocol, status, name, &text, id)
-}
-
-fn record(state: &State, peer: SocketAddr, answer: &Answer, id: &str, started: Instant) {
-    let result = match &answer.error {
-        None => RequestResult::Success,
-        Some(name) if name == THROTTLING => RequestResult::Throttled,
-        Some(_) if answer.status.is_server_error() => RequestResult::Failed,
-        Some(_) if answer.principal.is_none() => RequestResult::Unauthenticated,
-        Some(_) => RequestResult::Refused,
-    };
-    state.metrics.count_request(result);
-    tracing::info!(
-        request_id = id,
-        peer = %peer,
-        operation = answer.operation.as_deref(),
-        principal = answer.principal.as_deref(),
-        access_key_id = answer.access_key_id.as_deref(),
-        status = answer.status.as_u16(),
-        error = answer.error.as_deref(),
-        micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
-        "request"
-    );
 }
 
 fn response(answer: Answer, id: &str, is_http1: bool) -> Response<ResponseBody> {
