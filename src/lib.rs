@@ -113,6 +113,8 @@
 //! | `tracing` | no | the audit trail as events, and operations as spans, of the `tracing` crate |
 //! | `passphrase` | no | root keys from a passphrase, and exports under one (Argon2id) |
 //! | `pkcs11` | no | keys in HSMs, through the PKCS#11 module of their vendor |
+//! | `columns` | no | encrypted columns in databases |
+//! | `columns-rusqlite`, `columns-tokio-postgres` | no | their values as types of the driver |
 //! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
 //! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
@@ -167,6 +169,9 @@ pub mod envelope;
 pub mod parameters;
 #[cfg(feature = "wire")]
 pub mod wire;
+// L5: encrypted columns, over envelopes
+#[cfg(feature = "columns")]
+pub mod columns;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

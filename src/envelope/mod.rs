@@ -53,6 +53,8 @@ mod stream;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+#[cfg(feature = "columns")]
+pub(crate) use keyring::KeyChoice;
 pub use keyring::{
     DefaultMaterialsManager, KMS_PROVIDER_ID, Keyring, KmsContextKeyring, KmsKeyring, MultiKeyring, RawAesKeyring,
     RawEcdhKeyring, RawRsaKeyring, UnwrapFailure, UnwrapFailures,
@@ -62,6 +64,8 @@ pub use materials::{
     DEFAULT_MAX_MESSAGES, DataKeyCache, DecryptionMaterials, EncryptionMaterials, IntoMaterialsManager, MAX_MESSAGES,
     MaterialsManager, RequiredContextManager,
 };
+#[cfg(feature = "columns")]
+pub(crate) use materials::{CachedKey, Entrance, Terms};
 pub use operations::{Decrypted, EnvelopeBuilder};
 pub use policy::{CommitmentPolicy, SignaturePolicy};
 #[cfg(feature = "tokio")]

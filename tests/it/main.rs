@@ -5,6 +5,8 @@
 
 mod access;
 mod audit;
+#[cfg(feature = "columns")]
+mod columns;
 mod documentation;
 mod envelope;
 mod error_texts;

@@ -1,13 +1,12 @@
 //! A keyring that chooses the KMS key of a message from its encryption context.
 
 use std::fmt;
-use std::sync::Arc;
 
+use super::key_choice::KeyChoice;
 use super::{Keyring, KmsKeyring, UnwrapFailures};
-use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
+use crate::context::EncryptionContext;
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
-use crate::error::{Error, ErrorKind, Result};
-use crate::key::{AliasName, KeyIdentifier};
+use crate::error::Result;
 use crate::kms::{KeyReference, Kms};
 use crate::message::EncryptedDataKey;
 
@@ -59,19 +58,7 @@ use crate::message::EncryptedDataKey;
 #[derive(Clone)]
 pub struct KmsContextKeyring {
     kms: Kms,
-    choice: Choice,
-}
-
-type ChooseKey = dyn Fn(&EncryptionContext) -> Result<KeyIdentifier> + Send + Sync;
-
-#[derive(Clone)]
-enum Choice {
-    Function(Arc<ChooseKey>),
-    /// The alias that consists of the prefix and the value of a context pair.
-    Alias {
-        name: String,
-        prefix: String,
-    },
+    choice: KeyChoice,
 }
 
 impl KmsContextKeyring {
@@ -89,26 +76,10 @@ impl KmsContextKeyring {
     /// - [`ErrorKind::InvalidAliasName`] if the prefix contains nothing but `alias/`, or contains
     ///   characters that aliases cannot contain.
     /// - [`ErrorKind::NotAuthorized`] if the prefix begins with `alias/aws/`, which is reserved.
-    /// - [`ErrorKind::Validation`] if the name begins with [`RESERVED_CONTEXT_PREFIX`].
+    /// - [`ErrorKind::Validation`] if the name begins with
+    ///   [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX).
     pub fn with_alias_prefix(kms: &Kms, name: impl Into<String>, prefix: impl Into<String>) -> Result<Self> {
-        let (name, prefix) = (name.into(), prefix.into());
-        let refused = |kind, text| Err(Error::new(kind, text));
-        if name.starts_with(RESERVED_CONTEXT_PREFIX) {
-            let text = format!("cannot choose a KMS key by {name:?}: {RESERVED_CONTEXT_PREFIX} is reserved");
-            return refused(ErrorKind::Validation, text);
-        }
-        let alias = AliasName::parse(&prefix)?;
-        if alias.is_reserved() {
-            return refused(ErrorKind::NotAuthorized, format!("aliases that begin with {alias} are reserved"));
-        }
-        if !prefix.ends_with('/') || prefix.len() >= AliasName::MAX_LENGTH {
-            let text = format!(
-                "an alias prefix must end with \"/\" and have at most {} characters: {alias}",
-                AliasName::MAX_LENGTH - 1
-            );
-            return refused(ErrorKind::Validation, text);
-        }
-        Ok(Self { kms: kms.clone(), choice: Choice::Alias { name, prefix } })
+        Ok(Self { kms: kms.clone(), choice: KeyChoice::with_alias_prefix(name.into(), prefix.into())? })
     }
 
     /// Creates a keyring that uses the key that a function returns for the encryption context.
@@ -146,37 +117,13 @@ impl KmsContextKeyring {
         kms: &Kms,
         choose: impl Fn(&EncryptionContext) -> Result<K> + Send + Sync + 'static,
     ) -> Self {
-        let choose = move |context: &EncryptionContext| choose(context)?.to_key_identifier();
-        Self { kms: kms.clone(), choice: Choice::Function(Arc::new(choose)) }
+        Self { kms: kms.clone(), choice: KeyChoice::by(choose) }
     }
 
     /// Returns the keyring with the key for a context.
     fn keyring_for(&self, context: &EncryptionContext) -> Result<KmsKeyring> {
-        let key = match &self.choice {
-            Choice::Function(choose) => choose(context)?,
-            Choice::Alias { name, prefix } => KeyIdentifier::AliasName(alias_for(context, name, prefix)?),
-        };
-        KmsKeyring::new(&self.kms, key)
+        KmsKeyring::new(&self.kms, self.choice.choose(context)?)
     }
-}
-
-/// Returns the alias that consists of a prefix and a context value. The errors do not contain the
-/// value.
-fn alias_for(context: &EncryptionContext, name: &str, prefix: &str) -> Result<AliasName> {
-    let refused = |text| Error::new(ErrorKind::Validation, text);
-    let value = context
-        .get(name)
-        .ok_or_else(|| refused(format!("cannot choose a KMS key: the encryption context has no {name:?}")))?;
-    let most = AliasName::MAX_LENGTH - prefix.len();
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    if !(1..=most).contains(&value.len()) || !value.bytes().all(allowed) {
-        let text = format!(
-            "cannot choose a KMS key: the value of {name:?} in the encryption context must have 1 to {most} letters, \
-             digits, \"_\" or \"-\""
-        );
-        return Err(refused(text));
-    }
-    AliasName::parse(&format!("{prefix}{value}"))
 }
 
 impl Keyring for KmsContextKeyring {
@@ -196,7 +143,7 @@ impl Keyring for KmsContextKeyring {
 impl fmt::Debug for KmsContextKeyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("KmsContextKeyring");
-        if let Choice::Alias { name, prefix } = &self.choice {
+        if let KeyChoice::Alias { name, prefix } = &self.choice {
             out.field("name", name).field("prefix", prefix);
         }
         out.finish_non_exhaustive()

@@ -6,6 +6,7 @@ mod default_manager;
 mod ecdh;
 mod failures;
 mod javascript;
+mod key_choice;
 mod kms;
 mod kms_context;
 mod multi;
@@ -17,6 +18,8 @@ pub use contract::Keyring;
 pub use default_manager::DefaultMaterialsManager;
 pub use ecdh::RawEcdhKeyring;
 pub use failures::{UnwrapFailure, UnwrapFailures};
+#[cfg(feature = "columns")]
+pub(crate) use key_choice::KeyChoice;
 pub use kms::{KMS_PROVIDER_ID, KmsKeyring};
 pub use kms_context::KmsContextKeyring;
 pub use multi::MultiKeyring;

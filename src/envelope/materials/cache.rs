@@ -118,7 +118,7 @@ impl DataKeyCache {
 
     /// Returns an entry after counting one use of it, or the task to fetch it. If another thread is
     /// fetching it, waits for the result and shares its failure.
-    pub(super) fn enter(&self, id: DigestValue, bytes: u64, terms: &Terms, clock: &dyn Clock) -> Result<Entrance> {
+    pub(crate) fn enter(&self, id: DigestValue, bytes: u64, terms: &Terms, clock: &dyn Clock) -> Result<Entrance> {
         loop {
             let flight = {
                 let mut state = self.lock();
@@ -241,22 +241,22 @@ impl CacheStatistics {
 
 /// The limits on the age and use of an entry.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Terms {
-    pub(super) max_age: Duration,
-    pub(super) max_messages: u64,
-    pub(super) max_bytes: u64,
+pub(crate) struct Terms {
+    pub(crate) max_age: Duration,
+    pub(crate) max_messages: u64,
+    pub(crate) max_bytes: u64,
 }
 
 /// A cached data key, with its wrapped forms if it is used for encryption.
-pub(super) struct CachedKey {
-    pub(super) data_key: SecretBytes,
-    pub(super) encrypted_data_keys: Vec<EncryptedDataKey>,
+pub(crate) struct CachedKey {
+    pub(crate) data_key: SecretBytes,
+    pub(crate) encrypted_data_keys: Vec<EncryptedDataKey>,
     /// Names of context pairs that the managers behind the cache omit from the header.
-    pub(super) required_names: Vec<String>,
+    pub(crate) required_names: Vec<String>,
 }
 
 /// The result of a request.
-pub(super) enum Entrance {
+pub(crate) enum Entrance {
     /// An entry, with one use counted.
     Hit(Arc<CachedKey>),
     /// No entry. The caller must fetch it, while others wait.
@@ -266,7 +266,7 @@ pub(super) enum Entrance {
 }
 
 /// The task to fetch an entry. Waiting threads are released however the task ends.
-pub(super) struct Fetch {
+pub(crate) struct Fetch {
     cache: DataKeyCache,
     id: DigestValue,
     flight: Arc<Flight>,
@@ -278,7 +278,7 @@ pub(super) struct Fetch {
 impl Fetch {
     /// Stores the fetched data key, whose first use encrypts `bytes` bytes. Its age counts from
     /// before the request, so that it never appears younger than the permission to use it.
-    pub(super) fn keep(self, key: CachedKey, bytes: u64, terms: &Terms, clock: &dyn Clock) {
+    pub(crate) fn keep(self, key: CachedKey, bytes: u64, terms: &Terms, clock: &dyn Clock) {
         let mut state = self.cache.lock();
         if state.generation == self.generation {
             let expires = self.started.plus(terms.max_age);
@@ -287,7 +287,7 @@ impl Fetch {
     }
 
     /// Reports the failure to the waiting threads.
-    pub(super) fn fail(mut self, error: &Error) {
+    pub(crate) fn fail(mut self, error: &Error) {
         self.outcome = Err(error.clone());
     }
 }

@@ -1,0 +1,28 @@
+//! Reasons why a sweep stops.
+
+use crate::error::Error;
+
+/// The reason why a sweep stopped before the end. Batches before the failure are committed, and the
+/// last report contains the position after which to continue.
+///
+/// # Examples
+/// ```
+/// use strongroom::columns::SweepError;
+///
+/// let stopped: SweepError<std::io::Error> = SweepError::Order;
+/// assert_eq!(stopped.to_string(), "the table returned rows that are not after the requested position");
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SweepError<E> {
+    /// The database failed.
+    #[error("the table cannot be read or written: {0}")]
+    Table(#[source] E),
+    /// The KMS failed, for example because its store or the audit trail is unavailable. A row that
+    /// cannot be decrypted does not stop a sweep.
+    #[error(transparent)]
+    Kms(#[from] Error),
+    /// The table returned a row twice, so the sweep would never end.
+    #[error("the table returned rows that are not after the requested position")]
+    Order,
+}

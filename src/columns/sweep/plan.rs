@@ -1,0 +1,102 @@
+//! Decides for each row whether and how it changes.
+
+use std::collections::HashMap;
+
+use super::failure::SweepFailure;
+use super::rows::{SweepChange, SweepPlan, SweepRow};
+use crate::blob::BlobPrefix;
+use crate::columns::blind_index::IndexValue;
+use crate::columns::column::Column;
+use crate::columns::row_id::RowId;
+use crate::columns::stored::Encrypted;
+use crate::columns::value::ColumnValue;
+use crate::error::{Error, Fault, Result};
+
+/// Computes the index value of a decrypted value.
+pub(super) type Index<T> = dyn Fn(&RowId, &T) -> Result<IndexValue> + Send + Sync;
+
+/// Returns the value of bytes in another form.
+pub(super) type Convert<T> = dyn Fn(&RowId, &[u8]) -> Result<T> + Send + Sync;
+
+/// What the rows contain before the sweep.
+pub(super) enum Source<T> {
+    /// Values of the column.
+    Encrypted,
+    /// Values in another form.
+    Other(Box<Convert<T>>),
+    /// Values in another form, and values of the column that were converted before.
+    Mixed(Box<Convert<T>>),
+}
+
+/// The rules of a sweep.
+pub(super) struct Rules<T> {
+    pub(super) column: Column<T>,
+    pub(super) source: Source<T>,
+    pub(super) index: Option<Box<Index<T>>>,
+    pub(super) rewrite_all: bool,
+}
+
+/// The newest key of each tenant in a batch, or the reason why it cannot be used.
+type NewestKeys<'a> = HashMap<Option<&'a str>, Result<BlobPrefix>>;
+
+impl<T: ColumnValue> Rules<T> {
+    /// Examines a batch.
+    ///
+    /// # Errors
+    /// - Errors that are no fault of a row: an outage of the KMS, its store or the audit trail.
+    pub(super) fn plan(&self, rows: &[SweepRow]) -> Result<SweepPlan> {
+        let mut plan = SweepPlan { changes: Vec::new(), current: 0, failures: Vec::new() };
+        let mut newest = NewestKeys::new();
+        for row in rows {
+            match self.examine(row, &mut newest) {
+                Ok(None) => plan.current += 1,
+                Ok(Some(change)) => plan.changes.push(change),
+                Err(error) if error.kind().fault() == Fault::Server => return Err(error),
+                Err(error) => plan.failures.push(SweepFailure::new(row.cursor.clone(), error)),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Returns the change of a row, or `None` if it is current.
+    fn examine<'a>(&self, row: &'a SweepRow, newest: &mut NewestKeys<'a>) -> Result<Option<SweepChange>> {
+        let stored = match &self.source {
+            Source::Encrypted => {
+                Ok(Encrypted::try_from(&row.stored[..]).map_err(|error| self.malformed(error.into()))?)
+            }
+            Source::Mixed(convert) => Encrypted::try_from(&row.stored[..]).map_err(|_| convert),
+            Source::Other(convert) => Err(convert),
+        };
+        let (value, current) = match stored {
+            Ok(stored) => {
+                let current = !self.rewrite_all && self.is_current(row, &stored, newest)?;
+                if current && self.index.is_none() {
+                    return Ok(None);
+                }
+                (self.column.decrypt(&row.row, &stored)?, current)
+            }
+            Err(convert) => (convert(&row.row, &row.stored)?, false),
+        };
+        let index = self.index.as_ref().map(|index| index(&row.row, &value)).transpose()?;
+        if current && index.as_ref().map(IndexValue::as_bytes) == row.index.as_deref() {
+            return Ok(None);
+        }
+        let new = match current {
+            true => row.stored.clone(),
+            false => self.column.encrypt(&row.row, value.as_borrowed())?.into_bytes(),
+        };
+        Ok(Some(SweepChange { cursor: row.cursor.clone(), old: row.stored.clone(), new, index }))
+    }
+
+    /// Returns `true` if a value was encrypted with the newest version of the key for new values.
+    fn is_current<'a>(&self, row: &'a SweepRow, stored: &Encrypted<T>, newest: &mut NewestKeys<'a>) -> Result<bool> {
+        let newest = newest.entry(row.row.tenant_name()).or_insert_with(|| self.column.newest_key(&row.row));
+        let newest = newest.as_ref().map_err(Error::clone)?;
+        Ok(stored.key_id().as_bytes() == &newest.key_id && stored.key_version() >= newest.key_version)
+    }
+
+    fn malformed(&self, error: Error) -> Error {
+        let text = format!("cannot read a value of {}.{}: {error}", self.column.table(), self.column.name());
+        Error::new(error.kind(), text).with_source(error)
+    }
+}
