@@ -217,17 +217,27 @@ pub enum StoredValueError {
         limit: usize,
     },
     /// The blob, or the wrapped data key, is malformed.
-    #[error("its blob is malformed: {0}")]
+    #[error("its blob is malformed")]
     Blob(#[from] BlobError),
     /// Text is not Base64.
     #[error("its text is not Base64 with padding")]
     Base64,
 }
 
+impl StoredValueError {
+    /// Returns the text with that of its cause, for errors that consist of one text.
+    fn with_reason(self) -> String {
+        match self {
+            Self::Blob(reason) => format!("{self}: {reason}"),
+            error => error.to_string(),
+        }
+    }
+}
+
 impl From<StoredValueError> for Error {
     fn from(error: StoredValueError) -> Self {
-        Self::new(ErrorKind::InvalidCiphertext, format!("the bytes are not an encrypted value: {error}"))
-            .with_source(error)
+        let text = format!("the bytes are not an encrypted value: {}", error.with_reason());
+        Self::new(ErrorKind::InvalidCiphertext, text).with_source(error)
     }
 }
 
@@ -310,7 +320,7 @@ impl<'de, T> Deserialize<'de> for Encrypted<T> {
         } else {
             deserializer.deserialize_byte_buf(StoredBytes)?
         };
-        Self::from_bytes(found).map_err(D::Error::custom)
+        Self::from_bytes(found).map_err(|error| D::Error::custom(error.with_reason()))
     }
 }
 

@@ -47,7 +47,13 @@ fn malformed_values_are_rejected_with_the_reason() {
         (with_data_key(&[0xFF; 100], OVERHEAD + 1), StoredValueError::Blob(BlobError::Version { version: 0xFF })),
     ] {
         assert_eq!(parse(bytes), Err(reason));
+        let error = Error::from(reason);
+        assert_eq!((error.kind(), error.downcast_ref()), (ErrorKind::InvalidCiphertext, Some(&reason)));
+        assert!(error.to_string().starts_with(&format!("the bytes are not an encrypted value: {reason}")));
     }
+    let error = Error::from(StoredValueError::Blob(BlobError::Version { version: 0xFF }));
+    assert!(error.to_string().ends_with("its blob is malformed: its version is 255, but only version 1 is supported"));
+    assert!(std::error::Error::source(&error).is_none(), "the text is complete");
 }
 
 #[test]
@@ -83,7 +89,7 @@ fn json_is_base64_and_everything_else_is_rejected() -> Result<(), Box<dyn std::e
     for (json, reason) in [
         ("\"AQ\"", "not Base64"),
         ("\"\"", "no bytes"),
-        ("\"AQEA\"", "malformed"),
+        ("\"AQEA\"", "its blob is malformed: it has 2 bytes"),
         ("null", "invalid type"),
         ("17", "invalid type"),
     ] {

@@ -16,7 +16,7 @@ use crate::error::Error;
 #[non_exhaustive]
 pub enum SweepError<E> {
     /// The database failed.
-    #[error("the table cannot be read or written: {0}")]
+    #[error("the table cannot be read or written")]
     Table(#[source] E),
     /// The KMS failed, for example because its store or the audit trail is unavailable. A row that
     /// cannot be decrypted does not stop a sweep.
