@@ -15,7 +15,7 @@ use strongroom::key::{DeletionWindow, KeySpec, KeyUsage};
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Clock, Kms, ManualClock, SystemClock};
 
-/// What one row contains besides its identity.
+/// The content of one row.
 #[derive(Debug, PartialEq, serde::Deserialize, serde::Serialize)]
 struct Note {
     title: String,

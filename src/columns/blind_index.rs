@@ -53,6 +53,7 @@ const MAX_BITS: u16 = 256;
 /// let stored = email.of_text(None, "Alice@Example.com")?; // INSERT INTO users (email_index, ...)
 /// assert_eq!(stored.as_bytes().len(), 16);
 /// assert_eq!(email.of_text(None, " alice@example.com")?, stored); // WHERE email_index = ?
+/// assert_eq!(email.search_text(None, "ALICE@example.com")?, [stored.clone()]); // WHERE email_index IN (?, ...)
 /// assert_ne!(email.of_text(Some("acme"), "alice@example.com")?, stored);
 /// # Ok::<(), strongroom::Error>(())
 /// ```

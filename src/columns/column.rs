@@ -31,7 +31,7 @@ const MAX_PADDING: usize = 4_096;
 ///
 /// By default, each value is a blob of the KMS: every encryption and decryption is one call, with
 /// its audit event. [`ColumnBuilder::cached_data_keys`] saves the calls. Values above 4,095 bytes have
-/// a data key of their own. A column reads both forms, so this choice can change at any time.
+/// a data key each. A column reads both forms, so this choice can change at any time.
 ///
 /// Cheap to clone. In an [async program](crate::manual::async_programs), call it on a blocking
 /// thread, once for all values of a request. The page [columns](crate::manual::columns) of the manual
@@ -59,6 +59,10 @@ const MAX_PADDING: usize = 4_096;
 /// let missing = None.map(|text: &str| phone.encrypt(&RowId::new(3), text)).transpose()?;
 /// let empty = Some("").map(|text| phone.encrypt(&RowId::new(3), text)).transpose()?;
 /// assert!(missing.is_none() && empty.is_some());
+///
+/// // With other settings than the default ones.
+/// let note = Column::<String>::builder(&keys, "users", "note").pad_to(64).build()?;
+/// assert_eq!((note.table(), note.name()), ("users", "note"));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub struct Column<T> {
@@ -156,7 +160,7 @@ impl<T> Column<T> {
 }
 
 impl<T: ColumnValue> Column<T> {
-    /// Returns the same column with a cache of its own, which is empty.
+    /// Returns the same column with a separate, empty cache.
     pub(super) fn with_empty_cache(&self) -> Self {
         let mut cipher = (*self.cipher).clone();
         if let Some(caching) = &mut cipher.data_keys.caching {

@@ -18,7 +18,7 @@ pub(super) type Index<T> = dyn Fn(&RowId, &T) -> Result<IndexValue> + Send + Syn
 /// Returns the value of bytes in another form.
 pub(super) type Convert<T> = dyn Fn(&RowId, &[u8]) -> Result<T> + Send + Sync;
 
-/// What the rows contain before the sweep.
+/// The content of the rows before the sweep.
 pub(super) enum Source<T> {
     /// Values of the column.
     Encrypted,

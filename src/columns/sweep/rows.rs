@@ -56,7 +56,27 @@ impl fmt::Debug for SweepRow {
     }
 }
 
-/// A change of one row, to be made only if the row is still as it was read.
+/// A change of one row, which applies only if the row still contains what was read.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::columns::{Column, ColumnKeys, RowId, Sweep, SweepRow};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let column = Column::<String>::new(&ColumnKeys::new(&kms, key)?, "users", "phone")?;
+/// let stored = column.encrypt(&RowId::new(7), "+49 30 901820")?.into_bytes();
+/// kms.rotate_key_on_demand(key)?;
+///
+/// let plan = Sweep::new(&column).plan(&[SweepRow::new("7", RowId::new(7), stored.clone())])?;
+/// let [change] = plan.changes() else { panic!("the version of the key is old") };
+/// // UPDATE users SET phone = new_bytes WHERE id = 7 AND phone = old_bytes
+/// assert_eq!((change.cursor(), change.old_bytes()), ("7", &stored[..]));
+/// assert_ne!(change.new_bytes(), stored);
+/// assert!(change.index_value().is_none());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct SweepChange {
     pub(super) cursor: String,
@@ -146,7 +166,7 @@ impl SweepPlan {
 /// # Contract
 /// - Each row has a position, text that the table chooses. Positions never change, and the order of
 ///   positions is the order in which batches are read.
-/// - A change is made only if the column still contains the old bytes. Changes are committed before
+/// - A change applies only if the column still contains the old bytes. Changes are committed before
 ///   `replace` returns.
 ///
 /// # Examples

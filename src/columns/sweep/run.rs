@@ -180,6 +180,22 @@ impl<T: ColumnValue> Sweep<T> {
 
     /// Changes every row, not only those of old keys: after the padding or the use of cached data keys
     /// was changed.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::columns::{Column, ColumnKeys, RowId, Sweep, SweepRow};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let keys = ColumnKeys::new(&kms, kms.create_key(Default::default())?.key_id())?;
+    /// let stored = Column::<String>::new(&keys, "users", "phone")?.encrypt(&RowId::new(1), "+49 30 901820")?;
+    ///
+    /// let padded = Column::<String>::builder(&keys, "users", "phone").pad_to(64).build()?;
+    /// let rows = [SweepRow::new("1", RowId::new(1), stored.into_bytes())];
+    /// assert_eq!(Sweep::new(&padded).plan(&rows)?.changes().len(), 0);
+    /// assert_eq!(Sweep::new(&padded).rewrite_all().plan(&rows)?.changes().len(), 1);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn rewrite_all(mut self) -> Self {
         self.rules.rewrite_all = true;
         self
@@ -214,8 +230,29 @@ impl<T: ColumnValue> Sweep<T> {
     /// Examines rows and returns the changes to make, for a program that reads and writes the table
     /// itself, for example with an asynchronous driver.
     ///
+    /// A plan may use a data key that was cached for an earlier plan of the same sweep. After a rotation,
+    /// create another sweep.
+    ///
     /// # Errors
     /// - The errors of the KMS that are not the fault of a row, such as an outage.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::columns::{Column, ColumnKeys, RowId, Sweep, SweepRow};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let column = Column::<String>::new(&ColumnKeys::new(&kms, key)?, "users", "phone")?;
+    /// let old = column.encrypt(&RowId::new(1), "+49 30 901820")?.into_bytes();
+    /// kms.rotate_key_on_demand(key)?;
+    /// let new = column.encrypt(&RowId::new(2), "+44 20 7946 0123")?.into_bytes();
+    ///
+    /// let rows = [SweepRow::new("1", RowId::new(1), old), SweepRow::new("2", RowId::new(2), new)];
+    /// let plan = Sweep::new(&column).plan(&rows)?;
+    /// assert_eq!((plan.changes().len(), plan.current()), (1, 1));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn plan(&self, rows: &[SweepRow]) -> Result<SweepPlan> {
         self.rules.plan(rows)
     }
@@ -251,8 +288,12 @@ impl<T: ColumnValue> Sweep<T> {
         }
     }
 
-    /// Returns the report before the first batch.
+    /// Returns the report before the first batch. Data keys of an earlier run are dropped: the key may
+    /// have been rotated since.
     pub(super) fn new_report(&self) -> SweepReport {
+        if let Some(cache) = self.rules.column.cache() {
+            cache.clear();
+        }
         SweepReport::starting_after(self.start_after.clone())
     }
 
@@ -261,7 +302,7 @@ impl<T: ColumnValue> Sweep<T> {
         self.batch
     }
 
-    /// Returns `true` if the changes of a plan are to be made.
+    /// Returns `true` if the changes of a plan are to be applied.
     pub(super) fn replaces(&self, plan: &SweepPlan) -> bool {
         !self.dry_run && !plan.changes().is_empty()
     }

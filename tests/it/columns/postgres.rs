@@ -124,7 +124,7 @@ fn a_sweep_over_postgresql_renews_converts_and_respects_writers() -> TestResult 
     })
 }
 
-/// Writers on a connection of their own change rows while the sweep runs.
+/// A writer on another connection changes rows while the sweep runs.
 #[test]
 fn writers_beside_a_sweep_over_postgresql_lose_nothing() -> TestResult {
     let (kms, key) = kms_with_key()?;

@@ -1,4 +1,4 @@
-//! Sweeps over tables in SQLite: what they change, beside writers, and when they are killed.
+//! Sweeps over tables in SQLite: alone, alongside writers, and killed.
 
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
@@ -72,7 +72,7 @@ fn a_sweep_renews_old_versions_and_keys_and_nothing_else() -> TestResult {
         let dry = run(&Sweep::new(&column).dry_run(), &database, columns())?;
         assert!(dry.is_complete() && dry.changed() == 25 && all(&database)? == before, "{mode:?}: {dry:?}");
         let mut cursors = Vec::new();
-        let sweep = Sweep::new(&column).batch_size(10);
+        // The same sweep as before the rotation.
         let report = sweep.run(&mut SqliteSweepTable::new(&database, columns()), |report| {
             cursors.push((report.examined(), report.cursor().map(str::to_owned)));
             ControlFlow::Continue(())
@@ -360,7 +360,7 @@ fn sweeps_until_it_is_killed() -> TestResult {
     }
 }
 
-/// Several sweeps and writers at the same time, on connections of their own.
+/// Several sweeps and writers at the same time, each on its own connection.
 #[test]
 fn sweeps_and_writers_run_at_the_same_time() -> TestResult {
     const ROWS: i64 = 120;

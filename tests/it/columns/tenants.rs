@@ -64,7 +64,7 @@ fn nothing_of_a_deleted_tenant_opens() -> TestResult {
         // A cached data key ends with its age, or at once:
         columns.iter().filter_map(Column::cache).for_each(|cache| cache.clear());
 
-        // A new key under the old alias, and the old one as a previous key, bring nothing back.
+        // A new key under the old alias, and the old one as a previous key, restore nothing.
         kms.create_key(CreateKeyRequest::default().alias("alias/tenant/acme"))?;
         let renewed = mode.column::<String>(&keys, "notes", "body")?;
         let with_previous = mode.column::<String>(&keys.clone().previous_key(key)?, "notes", "body")?;
