@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut criterion = Criterion::default().configure_from_args();
     measure_columns(&mut criterion, "", &Kms::in_memory()?)?;
     let folder = tempfile::tempdir()?;
-    let trail = FileTrail::open(folder.path().join("audit.log"))?;
+    let trail = FileTrail::new(folder.path().join("audit"));
     measure_columns(&mut criterion, "synced/", &Kms::builder().audit(trail).build()?)?;
     measure_index(&mut criterion)?;
     criterion.final_summary();

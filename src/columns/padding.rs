@@ -54,7 +54,7 @@ mod tests {
         #[test]
         fn padding_is_reversible(value in prop::collection::vec(any::<u8>(), 0..70), block in 1_usize..70) {
             let padded = pad(&value, block);
-            prop_assert!(padded.len() % block == 0 && (1..=block).contains(&(padded.len() - value.len())));
+            prop_assert!(padded.len().is_multiple_of(block) && (1..=block).contains(&(padded.len() - value.len())));
             prop_assert_eq!(unpad(padded.expose_secret()), Some(&value[..]));
         }
     }

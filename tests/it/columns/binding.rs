@@ -141,7 +141,7 @@ proptest! {
             builder = builder.cached_data_keys(std::time::Duration::from_secs(60));
         }
         let column = builder.build()?;
-        let place = |row: &str| tenant.iter().fold(RowId::new(row), |row, tenant| row.tenant(tenant));
+        let place = |row: &str| tenant.iter().fold(RowId::new(row), RowId::tenant);
         let stored = column.encrypt(&place(&row), &value)?;
         prop_assert_eq!(column.decrypt(&place(&row), &stored)?, value);
         prop_assert_eq!(column.decrypt(&place(&other), &stored).is_ok(), row == other);

@@ -110,7 +110,7 @@ fn a_sweep_continues_where_it_stopped() -> TestResult {
     let mut rounds = 0;
     loop {
         let sweep = Sweep::new(&column).batch_size(7);
-        let sweep = position.iter().fold(sweep, |sweep, cursor| sweep.start_after(cursor));
+        let sweep = position.iter().fold(sweep, Sweep::start_after);
         let report = sweep.run(&mut SqliteSweepTable::new(&database, columns()), |_| ControlFlow::Break(()))?;
         if report.is_complete() {
             break;

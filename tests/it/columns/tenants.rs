@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::columns::{Column, ColumnKeys, Encrypted, RowId};
+use strongroom::envelope::DataKeyCache;
 use strongroom::key::DeletionWindow;
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Clock, ErrorKind, Kms, ManualClock, Timestamp};
@@ -62,7 +63,7 @@ fn nothing_of_a_deleted_tenant_opens() -> TestResult {
         let report = kms.run_maintenance()?;
         assert!(report.is_complete() && report.deleted.len() == 1);
         // A cached data key ends with its age, or at once:
-        columns.iter().filter_map(Column::cache).for_each(|cache| cache.clear());
+        columns.iter().filter_map(Column::cache).for_each(DataKeyCache::clear);
 
         // A new key under the old alias, and the old one as a previous key, restore nothing.
         kms.create_key(CreateKeyRequest::default().alias("alias/tenant/acme"))?;
