@@ -40,6 +40,9 @@ const BOUND: Duration = Duration::from_secs(30);
 /// The time after which a transaction whose client has vanished no longer blocks others.
 const LOCK_BOUND: Duration = Duration::from_secs(20);
 
+/// The time in which a busy machine does what it usually does at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// More messages than any operation sends.
 const MOST_MESSAGES: usize = 1_000;
 
@@ -380,17 +383,33 @@ impl Answers {
 
 /// A fault and the message that it hits.
 #[derive(Clone, Copy, Debug)]
-struct Planned {
-    fault: Fault,
-    direction: Direction,
-    nth: usize,
+enum Planned {
+    Nothing,
+    /// A fault at one of the messages in a direction.
+    At {
+        fault: Fault,
+        direction: Direction,
+        nth: usize,
+    },
+    /// The connection is lost when a transaction begins, and so is every later one. The transaction
+    /// has written nothing, so that its changes are certainly refused.
+    NoTransaction,
 }
 
 impl Planned {
-    /// Injects the fault at a message that is sent once a condition holds.
+    /// Injects the fault. If it is at one of all messages, it hits one that is sent once a condition
+    /// holds.
     fn inject(self, proxy: &Proxy, holds: impl Fn() -> bool + Send + 'static) {
-        let Self { fault, direction, nth } = self;
-        proxy.inject(fault, nth, Admission::Accepted, move |message| message.direction == direction && holds());
+        match self {
+            Self::Nothing => {}
+            Self::At { fault, direction, nth } => {
+                proxy.inject(fault, nth, Admission::Accepted, move |message| message.direction == direction && holds());
+            }
+            Self::NoTransaction => proxy.inject(Fault::CutBefore, 0, Admission::Refused, |message| {
+                let (is_sent, text) = (message.direction == Direction::ToServer, message.text.as_str());
+                is_sent && text.starts_with("BEGIN") && text.ends_with("FOR NO KEY UPDATE")
+            }),
+        }
     }
 }
 
@@ -408,12 +427,12 @@ fn with_faults(
         let number = number + offset;
         if tests_all() {
             let mut nth = 0;
-            while work(Planned { fault, direction, nth })? {
+            while work(Planned::At { fault, direction, nth })? {
                 nth += 1;
                 assert!(nth < MOST_MESSAGES, "{fault:?}: the operation causes messages without end");
             }
         } else if number.is_multiple_of(every) {
-            work(Planned { fault, direction, nth: (number * 7) % messages })?;
+            work(Planned::At { fault, direction, nth: (number * 7) % messages })?;
         }
     }
     Ok(())
@@ -499,12 +518,38 @@ fn take_together(what: &str, world: &World, members: &[(Step, Subject)], planned
     })
 }
 
+/// Takes steps without a fault and with one that certainly refuses some, so that no answer is missing
+/// by chance.
+fn take_for_certain(world: &World, members: &[(Step, Subject)], answers: &mut Answers) -> TestResult {
+    let begun = Instant::now();
+    loop {
+        let mut without_fault = Answers::default();
+        take_with_fault(world, members, Planned::Nothing, &mut without_fault)?;
+        answers.merge(without_fault);
+        // On a busy machine, the deadline of a request may pass.
+        if without_fault.done == members.len() {
+            break;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the steps are not taken without a fault: {without_fault:?}");
+    }
+    // On a busy machine, the deadline of a read before the transaction may pass.
+    let mut refused = Answers::default();
+    while !take_with_fault(world, members, Planned::NoTransaction, &mut refused)? {
+        assert!(begun.elapsed() < PATIENCE, "no transaction begins: {refused:?}");
+        answers.merge(std::mem::take(&mut refused));
+    }
+    assert!(refused.refused > 0, "a change whose transaction does not begin is refused: {refused:?}");
+    answers.merge(refused);
+    Ok(())
+}
+
 fn step_with_faults(server: &Server, number: usize, step: Step) -> TestResult<Answers> {
     let world = World::new(server, Trail::in_files()?, Duration::ZERO)?;
     let members = [(step, world.subject()?)];
     let (step, subject) = &members[0];
     step.prepare(&world, subject, &world.state(*step, subject)?)?;
     let mut answers = Answers::default();
+    take_for_certain(&world, &members, &mut answers)?;
     with_faults(number * 5, 4, FEWEST_MESSAGES, |planned| take_with_fault(&world, &members, planned, &mut answers))?;
     check_trail_and_store(world)?;
     Ok(answers)
@@ -541,8 +586,7 @@ fn operations_survive_every_fault_at_every_message() -> TestResult {
             Ok(())
         })?;
     }
-    println!("{} faults in operations: {answers:?}", answers.total());
-    assert!(answers.done > 0 && answers.refused > 0, "every kind of answer occurs: {answers:?}");
+    println!("{} changes, most of them with faults: {answers:?}", answers.total());
     Ok(())
 }
 
@@ -554,11 +598,10 @@ fn shares_transactions(
     members: &[(Step, Subject)],
     answers: &mut Answers,
 ) -> TestResult<bool> {
-    let no_message = Planned { fault: Fault::CutBefore, direction: Direction::ToServer, nth: usize::MAX };
-    for attempt in 1..=10 {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
         let revision = world.direct.revision()?.0;
-        take_with_fault(world, members, no_message, answers)?;
-        assert_eq!(answers.done, attempt * members.len(), "{answers:?}");
+        take_with_fault(world, members, Planned::Nothing, answers)?;
         let shared = format!(
             "SELECT count(DISTINCT revision) > count(DISTINCT xmin::text) FROM {}.record WHERE revision > {revision}",
             world.schema.name()
@@ -581,6 +624,7 @@ fn a_group_of_changes_survives_every_fault_at_every_message() -> TestResult {
     let members = steps.into_iter().map(|step| Ok((step, world.subject()?))).collect::<Result<Vec<_>>>()?;
     let mut answers = Answers::default();
     assert!(shares_transactions(&server, &world, &members, &mut answers)?, "some changes share a transaction");
+    take_for_certain(&world, &members, &mut answers)?;
     let mut runs = 0;
     with_faults(1, 2, 3 * FEWEST_MESSAGES, |planned| {
         runs += 1;
@@ -588,6 +632,5 @@ fn a_group_of_changes_survives_every_fault_at_every_message() -> TestResult {
     })?;
     check_trail_and_store(world)?;
     println!("{runs} faults in groups of {} changes: {answers:?}", steps.len());
-    assert!(answers.done > runs && answers.refused > 0, "every kind of answer occurs: {answers:?}");
     Ok(())
 }
