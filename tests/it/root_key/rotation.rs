@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::audit::FileTrail;
@@ -15,7 +16,7 @@ use strongroom::seal::{RootKey, RootKeyHolder};
 use strongroom::store::{
     CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, StoreId, WriteChanges,
 };
-use strongroom::{ErrorKind, Kms, Result, SecretBytes};
+use strongroom::{Error, ErrorKind, Kms, Result, SecretBytes};
 
 use crate::support::any_store::{self, Place};
 use crate::support::hooked_store::HookedStore;
@@ -141,34 +142,68 @@ fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
     check(&open(&place, secret)?, &blobs)
 }
 
+/// Waits until a call that begins now has ended.
+fn wait_for_a_call(calls: &AtomicU64) -> Result<()> {
+    let (begun, before) = (Instant::now(), calls.load(Ordering::SeqCst));
+    // The first one to end may have begun before.
+    while calls.load(Ordering::SeqCst) < before + 2 {
+        if begun.elapsed() > Duration::from_secs(60) {
+            return Err(Error::new(ErrorKind::Internal, "the other process makes no calls"));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// A process that makes no call during the move would be refused afterwards, so that the rotation and
+/// the move wait for a call after they have begun.
 #[test]
 fn others_keep_working_while_the_root_key_moves() -> TestResult {
     let folder = tempfile::tempdir()?;
     let place = Place::new()?;
     let trail = FileTrail::new(folder.path());
     let other = Kms::builder().store(place.open()?, RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
-    let kms = open(&place, 1)?;
+    let hooked = HookedStore::new(place.open()?);
+    let kms = over(Arc::clone(&hooked), 1)?;
     let blobs = furnish(&kms, 30)?;
-    let done = AtomicBool::new(false);
+    let (done, calls) = (AtomicBool::new(false), Arc::new(AtomicU64::new(0)));
     let made = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
+            let count = || calls.fetch_add(1, Ordering::SeqCst);
             let mut made = Vec::new();
             while !done.load(Ordering::SeqCst) || made.len() < 5 {
                 let key = other.create_key(Default::default())?.key_id();
+                count();
                 let text = key.to_string();
                 made.push((key, other.encrypt(EncryptRequest::new(key, text.as_bytes()))?.ciphertext_blob));
+                count();
                 other.rotate_key_on_demand(key)?;
+                count();
                 for (key, blob) in &blobs {
                     other.decrypt(DecryptRequest::new(blob))?;
+                    count();
                     other.update_key_description(*key, text.as_str())?;
+                    count();
                 }
             }
-            Ok::<_, strongroom::Error>(made)
+            Ok::<_, Error>(made)
         });
-        let rotated = kms.rotate_root_key().and_then(|_| kms.move_root_key(RootKey::from_bytes(&[2; 32])));
+        let after_the_beginning = || {
+            let (place, calls) = (place.clone(), Arc::clone(&calls));
+            hooked.after_commit(RecordKind::Store, move || {
+                assert!(open(&place, 1)?.root_key_status()?.is_rotating());
+                wait_for_a_call(&calls)
+            });
+        };
+        after_the_beginning();
+        let rotated = kms.rotate_root_key().and_then(|_| {
+            after_the_beginning();
+            kms.move_root_key(RootKey::from_bytes(&[2; 32]))
+        });
         done.store(true, Ordering::SeqCst);
         let made = worker.join().expect("no thread panicked");
-        rotated.and(made)
+        // If the worker ended with an error, that is the reason for the other.
+        made.and_then(|made| rotated.map(|_| made))
     })?;
     assert_eq!(versions(&place.open()?)?, [3].into());
     // This handle was opened with the previous holder and can still change keys.
