@@ -37,8 +37,8 @@ pub use key_handles::{KmsAead, KmsAliasSigner, KmsMac, KmsRng, KmsSignature, Kms
 pub use maintenance::guard::MaintenanceGuard;
 #[cfg(feature = "parameters")]
 pub(crate) use operations::parameter_calls::{
-    ParameterCall, ParameterConditions, ParameterEdit, ParameterRecordKind, StoredParameterRecord, noted, noted_tags,
-    noted_texts,
+    ParameterCall, ParameterConditions, ParameterEdit, ParameterRecordKind, StoredParameterRecord, noted, noted_pairs,
+    noted_tags, noted_texts,
 };
 pub use request::*;
 pub use transfer::deletion_list::ApplyDeletionsReport;

@@ -5,7 +5,9 @@ use super::kinds::{ParameterTier, ParameterType};
 use super::name::ParameterPath;
 use super::record::{ParameterRecord, VersionRecord};
 use super::value::DATA_TYPE;
+use crate::audit::ParameterValue;
 use crate::error::Result;
+use crate::kms::noted_pairs;
 use crate::text::sanitize_for_error;
 
 /// Maximum number of filters of a request.
@@ -60,6 +62,33 @@ impl ParameterFilter {
         self.option = Some(option.into());
         self
     }
+}
+
+/// Returns what the audit trail contains of filters: the key of each, with its option after a space,
+/// and every value. A filter without values has an empty one there.
+pub(super) fn audited(filters: &[ParameterFilter]) -> Vec<(&'static str, ParameterValue)> {
+    if filters.is_empty() {
+        return Vec::new();
+    }
+    let pairs = filters.iter().flat_map(|filter| {
+        let name =
+            filter.option.as_ref().map_or_else(|| filter.key.clone(), |option| format!("{} {option}", filter.key));
+        let none = filter.values.is_empty().then_some("");
+        filter.values.iter().map(String::as_str).chain(none).map(move |value| (name.clone(), value))
+    });
+    let (noted, missing) = noted_pairs(pairs);
+    let mut parameters = vec![("parameterFilters", noted)];
+    parameters.extend((missing > 0).then_some(("omittedFilterValues", missing.into())));
+    parameters
+}
+
+/// Returns texts that differ for different filters.
+pub(super) fn texts(filters: &[ParameterFilter]) -> Vec<String> {
+    let each = filters.iter().flat_map(|ParameterFilter { key, option, values }| {
+        let first = [key.clone(), option.clone().unwrap_or_default(), values.len().to_string()];
+        first.into_iter().chain(values.iter().cloned())
+    });
+    each.collect()
 }
 
 /// The operation that a filter belongs to.

@@ -1,7 +1,7 @@
 //! Lists of parameters and of versions, in pages.
 
 use super::error::ParameterError;
-use super::filter::{FilterUse, Filters};
+use super::filter::{self, FilterUse, Filters};
 use super::get::changed_meanwhile;
 use super::handle::{Loaded, Parameters, check_name};
 use super::name::{ParameterPath, account_arn};
@@ -10,7 +10,7 @@ use super::request::{
     DescribeParametersRequest, GetParameterHistoryRequest, GetParametersByPathRequest, SecureStringForm,
 };
 use super::response::{Parameter, ParameterHistoryEntry, ParameterMetadata};
-use super::token::{page_size, position_in, token_after};
+use super::token::{Query, page_size};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::ParameterOperation;
 use crate::kms::{Page, ParameterCall, ParameterConditions, noted};
@@ -59,19 +59,25 @@ impl Parameters {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn by_path(&self, request: GetParametersByPathRequest) -> Result<Page<Parameter>> {
-        let parameters = vec![
+        let mut parameters = vec![
             ("path", noted(&request.path)),
             ("recursive", request.recursive.into()),
             ("withDecryption", (request.decryption == SecureStringForm::Decrypted).into()),
         ];
+        parameters.extend(filter::audited(&request.filters));
         self.call(ParameterOperation::GetParametersByPath, parameters, |call| {
             let path = ParameterPath::parse(&request.path)?;
             let conditions =
                 ParameterConditions { recursive: Some(request.recursive), ..ParameterConditions::default() };
             let arn = path.arn(self.kms.locality(), self.account());
             call.authorize(ParameterOperation::GetParametersByPath, &arn, conditions)?;
+            let filter_texts = filter::texts(&request.filters);
             let filters = Filters::parse(request.filters, FilterUse::ByPath)?;
+            let depth = if request.recursive { "recursive" } else { "one level" };
+            let mut texts = vec![path.prefix(), depth];
+            texts.extend(filter_texts.iter().map(String::as_str));
             let walk = Walk {
+                query: Query::new(call, ParameterOperation::GetParametersByPath, &texts),
                 prefix: path.prefix(),
                 recursive: request.recursive,
                 size: page_size(request.max_results, 10, 10)?,
@@ -110,11 +116,14 @@ impl Parameters {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn describe(&self, request: DescribeParametersRequest) -> Result<Page<ParameterMetadata>> {
-        self.call(ParameterOperation::DescribeParameters, Vec::new(), |call| {
+        self.call(ParameterOperation::DescribeParameters, filter::audited(&request.filters), |call| {
             let arn = account_arn(self.kms.locality(), self.account());
             call.authorize(ParameterOperation::DescribeParameters, &arn, ParameterConditions::default())?;
+            let filter_texts = filter::texts(&request.filters);
+            let texts: Vec<&str> = filter_texts.iter().map(String::as_str).collect();
             let filters = Filters::parse(request.filters, FilterUse::Describe)?;
             let walk = Walk {
+                query: Query::new(call, ParameterOperation::DescribeParameters, &texts),
                 prefix: "/",
                 recursive: true,
                 size: page_size(request.max_results, 10, 50)?,
@@ -156,10 +165,11 @@ impl Parameters {
         self.call(ParameterOperation::GetParameterHistory, parameters, |call| {
             let name = self.name(&request.name)?;
             let size = page_size(request.max_results, 50, 50)?;
-            let after = request.next_token.as_deref().map(version_in).transpose()?.unwrap_or(0);
+            let query = Query::new(call, ParameterOperation::GetParameterHistory, &[&name.key()]);
+            let after = request.next_token.as_deref().map(|token| version_in(query, token)).transpose()?.unwrap_or(0);
             for _ in 0..MAX_READS {
                 let loaded = self.existing(call, ParameterOperation::GetParameterHistory, &name)?;
-                if let Some(page) = self.versions(call, &loaded, after, size, request.decryption)? {
+                if let Some(page) = self.versions(call, &loaded, (query, after), size, request.decryption)? {
                     return Ok(page);
                 }
             }
@@ -172,7 +182,7 @@ impl Parameters {
         &self,
         call: &ParameterCall<'_>,
         loaded: &Loaded,
-        after: u64,
+        (query, after): (Query, u64),
         size: usize,
         decryption: SecureStringForm,
     ) -> Result<Option<Page<ParameterHistoryEntry>>> {
@@ -193,19 +203,20 @@ impl Parameters {
         }
         let last = entries.last().map(|entry| entry.metadata.version);
         let next_marker =
-            last.filter(|last| *last < record.current.number).map(|last| token_after(&last.to_be_bytes()));
+            last.filter(|last| *last < record.current.number).map(|last| query.token_after(&last.to_be_bytes()));
         Ok(Some(Page { entries, next_marker }))
     }
 }
 
-fn version_in(token: &str) -> Result<u64> {
-    let bytes = position_in(token)?;
+fn version_in(query: Query, token: &str) -> Result<u64> {
+    let bytes = query.position_in(token)?;
     let bytes: [u8; 8] = bytes.as_slice().try_into().map_err(|_| ParameterError::InvalidNextToken)?;
     Ok(u64::from_be_bytes(bytes))
 }
 
 /// A walk over the parameters below a prefix, which ends with a slash.
 struct Walk<'a> {
+    query: Query,
     prefix: &'a str,
     recursive: bool,
     size: usize,
@@ -244,14 +255,14 @@ impl Walk<'_> {
                     entries.extend(take(call, &Loaded { revision: stored.revision, record })?);
                 }
                 if entries.len() >= self.size || examined >= MAX_EXAMINED {
-                    return Ok(Page { entries, next_marker: Some(token_after(&position)) });
+                    return Ok(Page { entries, next_marker: Some(self.query.token_after(&position)) });
                 }
             }
             if is_last {
                 return Ok(Page { entries, next_marker: None });
             }
             if examined >= MAX_EXAMINED {
-                return Ok(Page { entries, next_marker: Some(token_after(&position)) });
+                return Ok(Page { entries, next_marker: Some(self.query.token_after(&position)) });
             }
         }
     }
@@ -260,7 +271,7 @@ impl Walk<'_> {
     /// because no name ends with a slash.
     fn start(&self) -> Result<Vec<u8>> {
         let Some(token) = self.token else { return Ok(self.prefix.as_bytes().to_vec()) };
-        let position = position_in(token)?;
+        let position = self.query.position_in(token)?;
         if position.starts_with(self.prefix.as_bytes()) {
             return Ok(position);
         }

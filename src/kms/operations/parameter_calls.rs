@@ -5,6 +5,7 @@
 
 use crate::audit::{Action, ParameterValue};
 use crate::clock::Timestamp;
+use crate::crypto::{DigestAlgorithm, DigestValue};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal, PrincipalKind, ServiceName};
 use crate::key::{ParameterOperation, Tag, TagSet};
@@ -28,6 +29,11 @@ const SERVICE: &str = "ssm";
 /// longer text is valid.
 const MAX_NOTED: usize = 4_096;
 
+/// Maximum number of pairs of a request that the event of the call contains.
+const MAX_NOTED_PAIRS: usize = 200;
+/// Maximum total length of these pairs, in bytes.
+const MAX_NOTED_BYTES: usize = 64 << 10;
+
 /// Returns a text of a request for the audit log.
 pub(crate) fn noted(text: &str) -> ParameterValue {
     abridged_for_audit(text, MAX_NOTED).into()
@@ -41,6 +47,20 @@ pub(crate) fn noted_texts<T: AsRef<str>>(texts: &[T]) -> ParameterValue {
 /// Returns the tags of a request for the audit log.
 pub(crate) fn noted_tags(tags: &[Tag]) -> ParameterValue {
     ParameterValue::pairs(tags_for_audit(tags).map(|tag| (tag.key(), tag.value())))
+}
+
+/// Returns pairs of a request for the audit log up to a limit, and the number of the omitted ones.
+pub(crate) fn noted_pairs<'a>(pairs: impl Iterator<Item = (String, &'a str)>) -> (ParameterValue, u64) {
+    let (mut noted, mut length, mut omitted) = (Vec::new(), 0, 0);
+    for (name, value) in pairs {
+        length += name.len() + value.len();
+        if length > MAX_NOTED_BYTES || noted.len() == MAX_NOTED_PAIRS {
+            omitted += 1;
+        } else {
+            noted.push((name.into_boxed_str(), value.into()));
+        }
+    }
+    (ParameterValue::pairs(noted), omitted)
 }
 
 /// A kind of record of the parameter store.
@@ -200,6 +220,14 @@ impl ParameterCall<'_> {
         self.call_context.record_param(name, value);
     }
 
+    /// Returns a SHA-256 digest of texts, each with its length.
+    pub(crate) fn digest(&self, texts: &[&str]) -> DigestValue {
+        let lengths: Vec<[u8; 8]> = texts.iter().map(|text| length_of(text)).collect();
+        let parts: Vec<&[u8]> =
+            lengths.iter().zip(texts).flat_map(|(length, text)| [length.as_slice(), text.as_bytes()]).collect();
+        self.kms.core.material.backend.digest().digest(DigestAlgorithm::Sha256, &parts)
+    }
+
     /// Checks that the caller may perform an operation on a resource.
     ///
     /// # Errors
@@ -285,6 +313,10 @@ impl ParameterEdit {
             (Some(body), expected, ParameterRecordKind::Count) => Edit::put(id, &Opaque::<COUNT>(body), expected),
         }
     }
+}
+
+fn length_of(text: &str) -> [u8; 8] {
+    u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes()
 }
 
 const PARAMETER: u8 = RecordKind::Parameter.code();

@@ -6,8 +6,8 @@ use strongroom::audit::{Action, AuditEvent, MemoryTrail, Outcome, ParameterValue
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{Operation, ParameterOperation, Tag};
 use strongroom::parameters::{
-    GetParameterHistoryRequest, GetParametersByPathRequest, ParameterTier, Parameters, PutParameterRequest,
-    SecureStringForm,
+    DescribeParametersRequest, GetParameterHistoryRequest, GetParametersByPathRequest, ParameterFilter, ParameterTier,
+    Parameters, PutParameterRequest, SecureStringForm,
 };
 use strongroom::policy::AccountOwnerOnly;
 use strongroom::{Error, ErrorKind, Kms, ManualClock};
@@ -266,5 +266,44 @@ fn every_call_leaves_an_event_without_the_value() -> TestResult {
     let found = trail.events();
     let additional = &found.last().expect("an event").additional;
     assert!(additional.contains(&("exception", "ParameterNotFound".into())));
+    Ok(())
+}
+
+#[test]
+fn filters_are_in_the_event_of_their_call() -> TestResult {
+    let trail = Arc::new(MemoryTrail::default());
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
+    let parameters = Parameters::new(&kms);
+    let noted = |name: &str| {
+        let event = trail.events().pop().expect("an event");
+        event.parameters.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone())
+    };
+    let filters = [
+        ParameterFilter::new("Name", ["/shop", "/mail"]).option("BeginsWith"),
+        ParameterFilter::new("Type", ["SecureString"]),
+        ParameterFilter::new::<String>("tag:team", []),
+    ];
+    parameters.describe(DescribeParametersRequest::default().filters(filters))?;
+    let expected =
+        [("Name BeginsWith", "/shop"), ("Name BeginsWith", "/mail"), ("Type", "SecureString"), ("tag:team", "")];
+    assert_eq!(noted("parameterFilters"), Some(ParameterValue::pairs(expected)));
+    let labeled = [ParameterFilter::new("Label", ["live"])];
+    parameters.by_path(GetParametersByPathRequest::new("/shop").filters(labeled.clone()))?;
+    assert_eq!(noted("parameterFilters"), Some(ParameterValue::pairs([("Label", "live")])));
+    // A refused call records them, too.
+    assert!(parameters.describe(DescribeParametersRequest::default().filters(labeled)).is_err());
+    assert_eq!(noted("parameterFilters"), Some(ParameterValue::pairs([("Label", "live")])));
+    parameters.describe(Default::default())?;
+    assert_eq!(noted("parameterFilters"), None);
+
+    // An event is bounded, and contains the number of the omitted values.
+    let keys = ["Name", "KeyId", "tag:a", "tag:b", "tag:c"];
+    for (length, expected) in [(1, 200), (650, 100)] {
+        let value = "x".repeat(length);
+        let many = keys.map(|key| ParameterFilter::new(key, vec![value.as_str(); 50]));
+        parameters.describe(DescribeParametersRequest::default().filters(many))?;
+        let Some(ParameterValue::Pairs(pairs)) = noted("parameterFilters") else { panic!("the filters are missing") };
+        assert_eq!((pairs.len(), noted("omittedFilterValues")), (expected, Some((250 - expected as u64).into())));
+    }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use strongroom::key::Tag;
 use strongroom::parameters::{
-    DescribeParametersRequest, GetParametersByPathRequest, ParameterFilter, Parameters, PutParameterRequest,
+    DescribeParametersRequest, GetParameterHistoryRequest, GetParametersByPathRequest, ParameterFilter, Parameters,
+    PutParameterRequest,
 };
 use strongroom::{ErrorKind, Result};
 
@@ -84,6 +85,61 @@ fn a_token_of_another_path_is_refused() -> TestResult {
     assert_eq!(kind(parameters.by_path(GetParametersByPathRequest::new("/a").max_results(11))), ErrorKind::Validation);
     assert_eq!(kind(parameters.by_path(GetParametersByPathRequest::new("a"))), ErrorKind::Validation);
     assert_eq!(kind(parameters.describe(DescribeParametersRequest::default().max_results(51))), ErrorKind::Validation);
+    Ok(())
+}
+
+/// Each token of the left list is refused by every other one: with it, the other list would silently
+/// omit entries.
+#[test]
+fn a_token_belongs_to_one_list() -> TestResult {
+    let parameters = filled(&["/a/1", "/a/2", "/a/b/c", "/version", "/another"])?;
+    for name in ["/version", "/another"] {
+        parameters.put(PutParameterRequest::new(name, "2").overwrite())?;
+    }
+    let by_path = || GetParametersByPathRequest::new("/a").max_results(1);
+    let below = |request: GetParametersByPathRequest| parameters.by_path(request).map(|page| page.next_marker);
+    let described = |filters: Vec<ParameterFilter>, token: Option<&str>| {
+        let request = DescribeParametersRequest::default().max_results(1).filters(filters);
+        let request = if let Some(token) = token { request.next_token(token) } else { request };
+        parameters.describe(request).map(|page| page.next_marker)
+    };
+    let versions = |name: &str, token: Option<&str>| {
+        let request = GetParameterHistoryRequest::new(name).max_results(1);
+        let request = if let Some(token) = token { request.next_token(token) } else { request };
+        parameters.history(request).map(|page| page.next_marker)
+    };
+    let strings = || ParameterFilter::new("Type", ["String"]);
+    let with = |request: GetParametersByPathRequest, token: Option<&str>| match token {
+        Some(token) => request.next_token(token),
+        None => request,
+    };
+    type List<'a> = Box<dyn Fn(Option<&str>) -> Result<Option<String>> + 'a>;
+    let lists: Vec<List<'_>> = vec![
+        Box::new(|token| below(with(by_path(), token))),
+        Box::new(|token| below(with(by_path().recursive(), token))),
+        Box::new(|token| below(with(by_path().filters([strings()]), token))),
+        Box::new(|token| below(with(GetParametersByPathRequest::new("/").recursive().max_results(1), token))),
+        Box::new(|token| described(Vec::new(), token)),
+        Box::new(|token| described(vec![strings()], token)),
+        Box::new(|token| described(vec![strings().option("Equals")], token)),
+        Box::new(|token| versions("/version", token)),
+        Box::new(|token| versions("/another", token)),
+    ];
+    for (place, list) in lists.iter().enumerate() {
+        let token = list(None)?.expect("one more page");
+        for (other, list) in lists.iter().enumerate() {
+            let continued = list(Some(&token));
+            match place == other {
+                true => assert!(continued.is_ok(), "{place}"),
+                false => assert_eq!(exception(continued), "InvalidNextToken", "{place} in {other}"),
+            }
+        }
+    }
+    // A page of another size continues the same list, and so does the name with or without a slash.
+    let token = below(by_path())?.expect("one more page");
+    assert!(below(GetParametersByPathRequest::new("/a/").max_results(2).next_token(token)).is_ok());
+    let token = versions("version", None)?.expect("one more page");
+    assert!(versions("/version", Some(&token)).is_ok());
     Ok(())
 }
 
