@@ -21,8 +21,8 @@ fi
 cat <<'TEXT'
 Installs what is missing of: a C and a C++ compiler, Python 3 with the packages of
 tests/interop/requirements.txt (in .venv), Node.js with those of tests/interop/package-lock.json,
-OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil and PostgreSQL (Debian packages need
-root or sudo).
+OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil, PostgreSQL, curl, systemd-analyze and
+strace (Debian packages need root or sudo).
 Then compiles and tests three sets of features, and the server: about 15 minutes on two idle cores.
 TEXT
 [ -z "$long" ] || echo "The long versions afterwards take two to three hours."
@@ -34,6 +34,7 @@ ensure_node
 ensure_openssl
 ensure_soft_tokens
 ensure_postgres
+ensure_server_tools
 
 # With this variable, a test fails if its tool is missing, instead of being skipped.
 export STRONGROOM_REQUIRE=all

@@ -85,6 +85,14 @@ ensure_openssl() {
     fi
 }
 
+# Installs the tools with which the tests of the server check it: curl, systemd-analyze, which judges
+# its systemd unit, and strace, which lists its system calls.
+ensure_server_tools() {
+    ensure_debian 'command -v curl' curl
+    ensure_debian 'command -v systemd-analyze' systemd
+    ensure_debian 'command -v strace' strace
+}
+
 # Installs the programs of a PostgreSQL server. The tests start servers of their own, so no server of
 # the system is created unless one was already wanted.
 ensure_postgres() {
