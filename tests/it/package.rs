@@ -140,6 +140,25 @@ fn tests_of_an_area_import_from_it_and_from_support_only() {
     assert!(areas.len() > 10, "the folders were not read: {areas:?}");
 }
 
+#[test]
+fn the_workflow_tests_every_feature_alone() {
+    let manifest = read("Cargo.toml");
+    let (_, section) = manifest.split_once("\n[features]\n").expect("Cargo.toml has features");
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    let keys = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_alphanumeric()));
+    let names = keys.filter_map(|line| Some(line.split_once('=')?.0.trim()));
+    let features: Vec<&str> = names.filter(|name| *name != "default").collect();
+    assert!(features.len() >= 10, "the features were not read: {features:?}");
+
+    let workflow = read(".github/workflows/ci.yml");
+    let matrix = workflow.lines().find_map(|line| line.trim().strip_prefix("feature: [")?.strip_suffix(']'));
+    let tested: Vec<&str> = matrix.expect("a matrix of features").split(", ").collect();
+    assert_eq!(tested, features, "the matrix of .github/workflows/ci.yml must list the features of Cargo.toml");
+    let commands = workflow.lines().filter(|line| line.contains("--features ${{ matrix.feature }}"));
+    let is_alone = |line: &str| line.contains("--no-default-features");
+    assert_eq!(commands.map(is_alone).collect::<Vec<_>>(), [true, true], "Clippy and the tests, with one feature");
+}
+
 /// Returns the names of the functions under `#[test]` in a source file.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let marked = text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
