@@ -64,7 +64,7 @@ pub(super) fn invalid_key_id(text: &str, advice: impl Into<Cow<'static, str>>) -
 
 /// The cause of an error about a key ID that AWS KMS considers well-formed, although no key here can
 /// have it: a UUID in upper case, or the ID of a multi-Region key.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("the id of a key must be a lowercase UUID")]
 pub(crate) struct ForeignKeyId(pub(crate) String);
 
@@ -74,6 +74,12 @@ impl ForeignKeyId {
         let is_multi_region = text.strip_prefix("mrk-").is_some_and(|id| id.len() == 32 && is_hex(id));
         let is_uuid = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
         (is_multi_region || is_uuid).then(|| Self(text.to_owned()))
+    }
+
+    /// Returns the ID that an error is about. Returns `None` if it was in an ARN: then the error
+    /// already has the wording of AWS KMS for a missing key.
+    pub(crate) fn of(error: &Error) -> Option<&Self> {
+        error.downcast_ref().filter(|_| !error.to_string().starts_with("Key "))
     }
 }
 

@@ -154,7 +154,9 @@ impl Kms {
             .parameter("sourceEncryptionAlgorithm", from.as_str())
             .parameter("destinationEncryptionAlgorithm", to.as_str());
         self.audited(call, |call_context| {
-            let destination = request.destination.to_key_identifier()?;
+            let destination = request.destination.to_key_identifier();
+            let destination =
+                destination.map_err(|error| self.unresolved(call_context, Operation::ReEncryptTo, error))?;
             let same = RequestParameter::ReEncryptOnSameKey(self.is_on_same_key(&request.source, &destination));
             let conditions = [RequestParameter::EncryptionAlgorithm(from), same];
             let source = self.open_with(call_context, Operation::ReEncryptFrom, &conditions, &request.source)?;
@@ -184,7 +186,7 @@ impl Kms {
     /// are never the same.
     fn is_on_same_key(&self, source: &DecryptRequest<'_>, destination: &KeyIdentifier) -> bool {
         let source = match &source.key {
-            Some(key) => self.known(key),
+            Some(key) => key.as_ref().ok().and_then(|key| self.known(key)),
             None => BlobPrefix::parse(source.ciphertext_blob)
                 .ok()
                 .map(|(prefix, _)| (self.account(), KeyId::from_bytes(prefix.key_id))),
@@ -220,15 +222,16 @@ impl Kms {
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
+        let named = request.key.as_ref().map(Result::as_ref).transpose();
+        let named = named.map_err(|id| self.missing_key(call_context, operation, id))?;
         let question =
             AuthzRequest::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
         if request.algorithm == EncryptionAlgorithm::SymmetricDefault {
             let is_of_key = |key: &KeyArn| check_blob_of_key(request.ciphertext_blob, key);
-            let named = request.key.as_ref();
             let named = named.map(|key| self.authorize(call_context, &question.suits(&is_of_key), key)).transpose()?;
             return self.open_blob(call_context, &question, request.ciphertext_blob, context, named);
         }
-        let named = request.key.as_ref().map(|key| self.authorize(call_context, &question, key)).transpose()?;
+        let named = named.map(|key| self.authorize(call_context, &question, key)).transpose()?;
         let target = named.ok_or_else(|| {
             let text = format!(
                 "a ciphertext encrypted with {} does not identify its key: specify the key id",

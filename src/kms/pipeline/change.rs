@@ -5,11 +5,13 @@
 //! yields [`Committed`]. A single function, [`write_outcome`], writes the outcome for the step that
 //! was reached. Neither an operation nor maintenance can report a different one.
 
+use std::fmt;
+
 use crate::audit::{AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
-use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
+use crate::key::{CustomKeyStoreId, KeyId, Operation};
 use crate::kms::engine::core::Core;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::retry::{commit_with_counted_retry, retriable};
@@ -61,7 +63,7 @@ impl CallContext {
 
     /// Records the request's identifier where the key itself does not show it: an alias, or an
     /// identifier that matches no key.
-    pub(in crate::kms) fn record_identifier(&mut self, operation: Operation, identifier: &KeyIdentifier) {
+    pub(in crate::kms) fn record_identifier(&mut self, operation: Operation, identifier: &dyn fmt::Display) {
         let name = match operation {
             Operation::ReEncryptFrom => "sourceKeyId",
             Operation::ReEncryptTo => "destinationKeyId",

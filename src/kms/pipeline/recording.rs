@@ -39,22 +39,44 @@ impl Kms {
         key: &dyn KeyReference,
         run: impl FnOnce(&KeyIdentifier, &mut CallContext) -> Result<T>,
     ) -> Result<T> {
-        let identifier = key.to_key_identifier().map_err(|error| self.missing_key(error));
+        let identifier = key.to_key_identifier();
+        let operation = call.operation;
         let call = match (&call.validity, &identifier) {
             (Err(_), Ok(identifier)) => call.parameter("keyId", identifier.to_string()),
             _ => call,
         };
-        self.audited(call, |call_context| run(&identifier?, call_context))
+        self.audited(call, |call_context| match identifier {
+            Ok(identifier) => run(&identifier, call_context),
+            Err(error) => Err(self.unresolved(call_context, operation, error)),
+        })
     }
 
-    /// Reports an ID that AWS KMS considers well-formed as that of a missing key of the caller's account.
-    fn missing_key(&self, error: Error) -> Error {
-        let Some(ForeignKeyId(id)) = error.downcast_ref().filter(|_| !error.to_string().starts_with("Key ")) else {
-            return error;
-        };
+    /// Returns the error for a reference that is not parsed. Reports an ID that AWS KMS considers
+    /// well-formed like that of a missing key.
+    pub(in crate::kms) fn unresolved(
+        &self,
+        call_context: &mut CallContext,
+        operation: Operation,
+        error: Error,
+    ) -> Error {
+        match ForeignKeyId::of(&error).cloned() {
+            Some(id) => self.missing_key(call_context, operation, &id),
+            None => error,
+        }
+    }
+
+    /// Reports and records an ID as that of a missing key of the caller's account.
+    pub(in crate::kms) fn missing_key(
+        &self,
+        call_context: &mut CallContext,
+        operation: Operation,
+        id: &ForeignKeyId,
+    ) -> Error {
+        let ForeignKeyId(text) = id;
+        call_context.record_identifier(operation, text);
         let (partition, region) = (self.locality().partition(), self.locality().region());
-        let text = format!("Key 'arn:{partition}:kms:{region}:{}:key/{id}' does not exist", self.account());
-        Error::new(ErrorKind::NotFound, text).with_source(error)
+        let text = format!("Key 'arn:{partition}:kms:{region}:{}:key/{text}' does not exist", self.account());
+        Error::new(ErrorKind::NotFound, text).with_source(id.clone())
     }
 
     /// Creates the event of an action that the holder of this handle requested.

@@ -6,7 +6,7 @@ use super::setters::{dry_run_setter, grant_tokens_setter, key_id_accessor};
 use crate::algorithm::EncryptionAlgorithm;
 use crate::context::EncryptionContext;
 use crate::error::Result;
-use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyMaterialId};
+use crate::key::{ForeignKeyId, KeyArn, KeyId, KeyIdentifier, KeyMaterialId};
 use crate::secret::SecretBytes;
 
 /// Parameters for [`Kms::encrypt`](crate::kms::Kms::encrypt).
@@ -116,7 +116,8 @@ pub struct EncryptResponse {
 #[derive(Clone, Debug)]
 pub struct DecryptRequest<'a> {
     pub(in crate::kms) ciphertext_blob: &'a [u8],
-    pub(in crate::kms) key: Option<KeyIdentifier>,
+    /// The key, or an ID that AWS KMS considers well-formed and that no key here can have.
+    pub(in crate::kms) key: Option<Result<KeyIdentifier, ForeignKeyId>>,
     pub(in crate::kms) context: Option<&'a EncryptionContext>,
     pub(in crate::kms) algorithm: EncryptionAlgorithm,
     pub(in crate::kms) dry_run: bool,
@@ -139,12 +140,16 @@ impl<'a> DecryptRequest<'a> {
         self
     }
 
-    /// Requires the ciphertext to have been encrypted under this key.
+    /// Requires the ciphertext to have been encrypted under this key. The ID of a multi-Region key is
+    /// accepted: the call then reports a missing key.
     ///
     /// # Errors
     /// - The errors of [`KeyReference::to_key_identifier`].
     pub fn key(mut self, key: impl KeyReference) -> Result<Self> {
-        self.key = Some(key.to_key_identifier()?);
+        self.key = Some(match key.to_key_identifier() {
+            Ok(identifier) => Ok(identifier),
+            Err(error) => Err(ForeignKeyId::of(&error).cloned().ok_or(error)?),
+        });
         Ok(self)
     }
 
@@ -242,7 +247,7 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
         self
     }
 
-    /// Requires the ciphertext to have been encrypted under this key.
+    /// Requires the ciphertext to have been encrypted under this key, like [`DecryptRequest::key`].
     ///
     /// # Errors
     /// - The errors of [`KeyReference::to_key_identifier`].

@@ -1,10 +1,13 @@
 //! Keys: creation, description, listing, enabling and disabling, tags, aliases, scheduled deletion.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use strongroom::algorithm::EncryptionAlgorithm;
+use strongroom::audit::{MemoryTrail, Outcome};
 use strongroom::identity::{AccountId, Locality, Principal};
 use strongroom::key::{DeletionWindow, KeyId, KeySpec, KeyState, KeyUsage, Origin, RotationPeriod, Tag};
-use strongroom::request::{CreateKeyRequest, EncryptRequest, PageRequest};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest, ReEncryptRequest};
 use strongroom::{ErrorKind, Kms, KmsLimits, Result, Timestamp};
 
 use crate::support::any_store;
@@ -22,6 +25,37 @@ fn a_new_key_is_what_was_asked_for() -> Result<()> {
     assert!(key.current_key_material_id().is_some() && key.deletion_date().is_none());
     assert_eq!(kms.describe_key(key.key_id())?, key);
     assert_eq!(kms.list_resource_tags(key.key_id(), PageRequest::default())?.entries, [Tag::new("a", "1")?]);
+    Ok(())
+}
+
+/// AWS KMS has such IDs, but no key here can.
+#[test]
+fn the_id_of_a_multi_region_key_is_that_of_a_missing_key() -> Result<()> {
+    let trail = Arc::new(MemoryTrail::default());
+    let kms = any_store::builder().audit(Arc::clone(&trail)).build()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let blob = &kms.encrypt(EncryptRequest::new(key, b"4711"))?.ciphertext_blob;
+    for id in ["mrk-1234567812341234123412345678901a", "786CA7CD-B74B-42B3-B887-902AD7AB6429"] {
+        let oaep = EncryptionAlgorithm::RsaesOaepSha256;
+        let refused = [
+            ("keyId", kms.describe_key(id).map(drop)),
+            ("keyId", kms.encrypt(EncryptRequest::new(id, b"4711")).map(drop)),
+            ("keyId", kms.decrypt(DecryptRequest::new(blob).key(id)?).map(drop)),
+            ("keyId", kms.decrypt(DecryptRequest::new(blob).key(id)?.algorithm(oaep)).map(drop)),
+            ("sourceKeyId", kms.re_encrypt(ReEncryptRequest::new(blob, key).source_key(id)?).map(drop)),
+            ("destinationKeyId", kms.re_encrypt(ReEncryptRequest::new(blob, id)).map(drop)),
+        ];
+        let events = trail.events();
+        for ((name, refused), event) in refused.iter().zip(&events[events.len() - refused.len()..]) {
+            let error = refused.as_ref().expect_err(name);
+            let arn = format!("arn:aws:kms:local:{}:key/{id}", kms.principal().account());
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, format!("Key '{arn}' does not exist")));
+            assert_eq!(event.outcome, Outcome::Failure(ErrorKind::NotFound), "{event:?}");
+            assert!(event.parameters.contains(&(*name, id.into())), "{event:?}");
+        }
+    }
+    let malformed = DecryptRequest::new(blob).key("mrk-1").expect_err("not an ID");
+    assert_eq!((malformed.kind(), malformed.to_string()), (ErrorKind::NotFound, "Invalid keyId 'mrk-1'".to_owned()));
     Ok(())
 }
 

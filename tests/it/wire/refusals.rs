@@ -296,6 +296,7 @@ fn texts_are_those_of_aws() {
     let arn = format!("arn:aws:kms:local:000000000000:key/{key}");
     let prefix = "arn:aws:kms:local:000000000000:key/";
     let (multi_region, upper_case) = ("mrk-1234567812341234123412345678901a", "786CA7CD-B74B-42B3-B887-902AD7AB6429");
+    let blob = endpoint.must("Encrypt", json!({"KeyId": key, "Plaintext": "eA=="}))["CiphertextBlob"].take();
     let external_arn = format!("arn:aws:kms:local:000000000000:key/{external}");
     let alias = |name: &str| format!("arn:aws:kms:local:000000000000:alias/{name}");
     let rsa = endpoint.key(json!({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT"}));
@@ -311,6 +312,21 @@ fn texts_are_those_of_aws() {
         ),
         ("DescribeKey", json!({"KeyId": "mrk-1234"}), "Invalid keyId 'mrk-1234'".into()),
         ("DescribeKey", json!({"KeyId": multi_region}), format!("Key '{prefix}{multi_region}' does not exist")),
+        (
+            "Decrypt",
+            json!({"KeyId": multi_region, "CiphertextBlob": blob}),
+            format!("Key '{prefix}{multi_region}' does not exist"),
+        ),
+        (
+            "ReEncrypt",
+            json!({"SourceKeyId": multi_region, "DestinationKeyId": key, "CiphertextBlob": blob}),
+            format!("Key '{prefix}{multi_region}' does not exist"),
+        ),
+        (
+            "ReEncrypt",
+            json!({"DestinationKeyId": multi_region, "CiphertextBlob": blob}),
+            format!("Key '{prefix}{multi_region}' does not exist"),
+        ),
         ("DisableKey", json!({"KeyId": upper_case}), format!("Key '{prefix}{upper_case}' does not exist")),
         (
             "DescribeKey",

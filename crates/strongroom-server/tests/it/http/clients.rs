@@ -32,6 +32,13 @@ fn boto3_creates_encrypts_decrypts_and_signs() {
     let id = done["request_id"].as_str().unwrap();
     assert!(server.trail.events().iter().any(|event| event.request_id.as_deref() == Some(id)));
     assert_eq!(report["missing"]["code"], "NotFoundException");
+    for attempt in ["missing_source", "missing_re_encrypt_source"] {
+        let text = format!("Key 'arn:aws:kms:eu-central-1:000000000000:key/mrk-{}' does not exist", "0".repeat(32));
+        assert_eq!(
+            (&report[attempt]["code"], &report[attempt]["message"]),
+            (&"NotFoundException".into(), &text.into())
+        );
+    }
     let identity = &report["identity"];
     assert_eq!(identity["Arn"], "arn:aws:iam::000000000000:root");
     assert_eq!(identity["Account"], "000000000000");

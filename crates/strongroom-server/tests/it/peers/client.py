@@ -72,5 +72,8 @@ if "PARAMETERS" in os.environ:
     attempt("parameters", parameters)
     attempt("missing_parameter", lambda: ssm.get_parameter(Name="/missing"))
 attempt("round_trip", round_trip)
+blob, mrk, key = b"\0" * 94, "mrk-" + "0" * 32, "00000000-0000-4000-8000-000000000000"
+attempt("missing_source", lambda: kms.decrypt(CiphertextBlob=blob, KeyId=mrk))
+attempt("missing_re_encrypt_source", lambda: kms.re_encrypt(CiphertextBlob=blob, SourceKeyId=mrk, DestinationKeyId=key))
 attempt("missing", lambda: kms.describe_key(KeyId="alias/missing"))
 print(json.dumps(report, default=str))
