@@ -115,6 +115,7 @@
 //! | `pkcs11` | no | keys in HSMs, through the PKCS#11 module of their vendor |
 //! | `columns` | no | encrypted columns in databases |
 //! | `columns-rusqlite`, `columns-tokio-postgres` | no | their values as types of the driver |
+//! | `columns-sqlx` | no | the same for sqlx 0.9; needs Rust 1.94 |
 //! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
 //! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |

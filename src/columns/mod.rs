@@ -10,9 +10,9 @@
 //! | [`BlindIndex`], [`Normalization`] | equality search |
 //! | [`Sweep`], [`SweepTable`] | re-encryption and conversion of the rows of a table |
 //!
-//! With the feature `columns-rusqlite` or `columns-tokio-postgres`, [`Encrypted`] and [`IndexValue`]
-//! are parameters and columns of the driver. With another driver, use [`Encrypted::as_bytes`] and
-//! [`Encrypted::from_bytes`].
+//! With the feature `columns-rusqlite`, `columns-tokio-postgres` or `columns-sqlx`, [`Encrypted`] and
+//! [`IndexValue`] are parameters and columns of the driver. With another driver, use
+//! [`Encrypted::as_bytes`] and [`Encrypted::from_bytes`].
 //!
 //! A database, its replicas and its backups contain ciphertext only. The database cannot compare,
 //! sort or aggregate such values. The page [columns](crate::manual::columns) of the manual compares
@@ -47,6 +47,8 @@ mod postgres_values;
 mod row_id;
 #[cfg(feature = "columns-rusqlite")]
 mod sqlite_values;
+#[cfg(feature = "columns-sqlx")]
+mod sqlx_values;
 mod stored;
 mod sweep;
 mod value;
