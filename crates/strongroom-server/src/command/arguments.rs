@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use strongroom::TrustedUsers;
+use strongroom::algorithm::SigningAlgorithm;
 use strongroom::identity::{AccountId, Principal};
 
 /// A server for the AWS KMS API on the keys of a strongroom store.
@@ -50,6 +51,9 @@ pub(super) enum Command {
         #[arg(value_name = "COPY")]
         copy: PathBuf,
     },
+    /// Verify the store, its anchor and the audit trail, while servers use them. Fails if anything was
+    /// altered. This writes nothing to the trail.
+    Verify(VerifyArguments),
     /// Create the tables of a store in PostgreSQL, with a role that may create tables.
     CreateSchema(SchemaArguments),
 }
@@ -60,6 +64,42 @@ pub(super) struct ServeArguments {
     pub(super) store: StoreArguments,
     #[command(flatten)]
     pub(super) listener: ListenerArguments,
+    #[command(flatten)]
+    pub(super) checkpoints: CheckpointArguments,
+}
+
+/// Signed checkpoints of the audit trail.
+#[derive(Debug, Args)]
+pub(super) struct CheckpointArguments {
+    /// The program that signs checkpoints of the audit trail, with a key that the server cannot read.
+    /// It reads a message from standard input, and writes the signature to standard output.
+    #[arg(long, value_name = "PROGRAM", requires = "checkpoint_public_key")]
+    pub(super) checkpoint_signer: Option<PathBuf>,
+    /// The time between two checkpoints, in seconds. Others are signed at the start and the end.
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) checkpoint_interval: u64,
+    #[command(flatten)]
+    pub(super) key: CheckpointKeyArguments,
+}
+
+/// The public key of checkpoints.
+#[derive(Debug, Args)]
+pub(super) struct CheckpointKeyArguments {
+    /// The public key that verifies the signatures of checkpoints, in PEM.
+    #[arg(long, value_name = "FILE")]
+    pub(super) checkpoint_public_key: Option<PathBuf>,
+    /// The algorithm of these signatures, with its name in AWS [default: RSASSA_PSS_SHA_256 for RSA,
+    /// ED25519_SHA_512 for Ed25519, and the only one of another key].
+    #[arg(long, value_name = "ALGORITHM", requires = "checkpoint_public_key")]
+    pub(super) checkpoint_algorithm: Option<SigningAlgorithm>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct VerifyArguments {
+    #[command(flatten)]
+    pub(super) store: StoreArguments,
+    #[command(flatten)]
+    pub(super) key: CheckpointKeyArguments,
 }
 
 /// The store and everything that belongs to it.
@@ -85,6 +125,8 @@ pub(super) struct StoreArguments {
     /// The directory of the audit trail [default: the name of the store with `.audit`].
     #[arg(long, value_name = "DIRECTORY")]
     pub(super) audit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) anchor: AnchorArguments,
     /// The users who may be able to read files with root keys, passphrases, passwords and TLS keys.
     #[arg(long, value_name = "USERS", value_enum, default_value_t = Trusted::Owner)]
     pub(super) trusted_users: Trusted,
@@ -101,6 +143,24 @@ impl StoreArguments {
             Trusted::Everyone => TrustedUsers::Everyone,
         }
     }
+}
+
+/// The anchor of a store.
+#[derive(Debug, Args)]
+pub(super) struct AnchorArguments {
+    /// The anchor, which reveals that the store was replaced by an older copy: a file on another disk,
+    /// or `postgres://...` of another database. Pass it to every command that uses the store.
+    #[arg(long, value_name = "ANCHOR")]
+    pub(super) anchor: Option<String>,
+    /// Create the missing anchor of an existing store. This accepts the store as it is now.
+    #[arg(long, requires = "anchor")]
+    pub(super) create_anchor: bool,
+    /// The schema with the tables of the anchor, if it is in PostgreSQL.
+    #[arg(long, value_name = "NAME", default_value = "strongroom_anchor")]
+    pub(super) anchor_schema: String,
+    /// The file with the password of the role that writes the anchor.
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub(super) anchor_password_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

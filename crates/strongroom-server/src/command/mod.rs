@@ -6,12 +6,17 @@
 //! | `opening` | the store, the root key, and the KMS on them |
 //! | `first_start` | the first access key of a new store |
 //! | `credentials`, `policies` | the commands that manage access keys, and policies of users and roles |
+//! | `anchor` | the anchor of a store |
+//! | `checkpoints`, `signer` | signed checkpoints of the audit trail, and the program that signs them |
+//! | `verify` | the command that verifies the store and the audit trail |
 //! | `postgres` | stores in PostgreSQL |
 //! | `serve`, `signals` | the command that serves, and its signals |
 //! | `service_manager` | messages to systemd |
 //! | `log` | the log |
 
+mod anchor;
 mod arguments;
+mod checkpoints;
 mod credentials;
 mod first_start;
 mod log;
@@ -33,6 +38,8 @@ mod signals;
 #[cfg(not(unix))]
 #[path = "signals_elsewhere.rs"]
 mod signals;
+mod signer;
+mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -48,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Credentials(arguments) => credentials::run(&arguments),
         Command::Policies(arguments) => policies::run(&arguments),
         Command::BackUp { store, copy } => opening::back_up(&store, &copy),
+        Command::Verify(arguments) => verify::run(&arguments),
         Command::CreateSchema(arguments) => opening::create_schema(&arguments.store, arguments.grant_to.as_deref()),
     };
     match result {

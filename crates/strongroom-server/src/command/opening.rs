@@ -13,7 +13,7 @@ use strongroom::{Kms, KmsBuilder, TrustedUsers};
 use zeroize::Zeroizing;
 
 use super::arguments::StoreArguments;
-use super::postgres;
+use super::{anchor, postgres};
 use crate::credentials::CredentialsFile;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
@@ -34,7 +34,7 @@ impl Store {
         let text = &arguments.store;
         if text == "memory" {
             Self::Memory
-        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        } else if is_postgres(text) {
             Self::Postgres(text.clone())
         } else {
             Self::File(text.into())
@@ -52,10 +52,17 @@ impl Store {
     }
 }
 
+/// Returns `true` if the text is the URL of a database, and not a file.
+pub(super) fn is_postgres(text: &str) -> bool {
+    text.starts_with("postgres://") || text.starts_with("postgresql://")
+}
+
 /// An open store.
 pub(super) struct Opened {
     pub(super) kms: Kms,
     pub(super) store: Store,
+    /// The audit trail that this process writes.
+    pub(super) trail: Option<Arc<FileTrail>>,
     pub(super) credentials: CredentialsFile,
     /// The store did not exist before.
     pub(super) is_new: bool,
@@ -66,6 +73,11 @@ pub(super) struct Opened {
 impl Opened {
     pub(super) fn companion(&self, suffix: &str) -> PathBuf {
         self.store.companion(suffix)
+    }
+
+    /// Returns the directory of the audit trail.
+    pub(super) fn trail_directory(&self, arguments: &StoreArguments) -> Option<PathBuf> {
+        trail_directory(arguments, &self.store)
     }
 }
 
@@ -81,25 +93,70 @@ pub(super) fn create_schema(arguments: &StoreArguments, role: Option<&str>) -> R
 
 /// Opens the store, or creates it.
 pub(super) fn open(arguments: &StoreArguments, metrics: Option<Arc<Metrics>>) -> Result<Opened> {
-    let store = Store::of(arguments);
-    let mut notes = Vec::new();
-    let locality = Locality::new(&arguments.partition, &arguments.region)?;
-    let mut builder = Kms::builder().account(arguments.account).locality(locality);
+    let trail = trail_directory(arguments, &Store::of(arguments)).map(FileTrail::new).map(Arc::new);
+    let mut builder = Kms::builder();
     if let Some(metrics) = metrics {
         builder = builder.metrics(metrics);
     }
-    builder = with_audit(builder, arguments, &store);
-    let mut root = |is_new| root_key(arguments, &store, is_new, &mut notes);
+    if let Some(trail) = &trail {
+        builder = builder.audit(Arc::clone(trail));
+    }
+    open_with(builder, arguments, trail, true)
+}
+
+/// Opens an existing store without writing to its audit trail.
+pub(super) fn open_existing(arguments: &StoreArguments) -> Result<Opened> {
+    open_with(Kms::builder(), arguments, None, false)
+}
+
+fn open_with(
+    builder: KmsBuilder,
+    arguments: &StoreArguments,
+    trail: Option<Arc<FileTrail>>,
+    may_create: bool,
+) -> Result<Opened> {
+    let store = Store::of(arguments);
+    let mut notes = Vec::new();
+    let locality = Locality::new(&arguments.partition, &arguments.region)?;
+    let builder = builder.account(arguments.account).locality(locality);
+    // Both depend on whether the store exists.
+    let mut with_anchor_and_root = |builder: KmsBuilder, is_new| {
+        if is_new && !may_create {
+            return Err(no_store(&store));
+        }
+        let builder = match anchor::of(arguments, is_new)? {
+            Some(anchor) => builder.anchor(anchor),
+            None => builder,
+        };
+        Ok((builder, root_key(arguments, &store, is_new, &mut notes)?))
+    };
     let (kms, is_new) = match &store {
+        Store::Memory if !may_create => return Err(in_memory()),
+        Store::Memory if arguments.anchor.anchor.is_some() => {
+            return Err(Error::new("a store in memory needs no anchor, because it ends with the process"));
+        }
         Store::Memory => (builder.build()?, true),
         Store::File(path) => {
             let is_new = !path.exists();
-            (builder.open(path, root(is_new)?)?, is_new)
+            let (builder, root) = with_anchor_and_root(builder, is_new)?;
+            (builder.open(path, root)?, is_new)
         }
-        Store::Postgres(url) => postgres::open(builder, url, arguments, root)?,
+        Store::Postgres(url) => postgres::open(url, arguments, |is_new| with_anchor_and_root(builder, is_new))?,
     };
     let file = arguments.credentials.clone().unwrap_or_else(|| store.companion(".credentials.json"));
-    Ok(Opened { kms, store, credentials: CredentialsFile::new(file), is_new, notes })
+    Ok(Opened { kms, store, trail, credentials: CredentialsFile::new(file), is_new, notes })
+}
+
+/// Does not repeat a URL, which may contain a password.
+fn no_store(store: &Store) -> Error {
+    Error::new(match store {
+        Store::File(path) => format!("there is no store {}", path.display()),
+        Store::Memory | Store::Postgres(_) => "there is no store in the database yet".to_owned(),
+    })
+}
+
+fn in_memory() -> Error {
+    Error::new("a store in memory belongs to one process, so other processes cannot use it")
 }
 
 /// Copies the store in a file to a new file.
@@ -114,7 +171,7 @@ pub(super) fn back_up(store: &Path, copy: &Path) -> Result<()> {
 /// is complete.
 pub(super) fn with_store(arguments: &StoreArguments, action: impl FnOnce(&Opened) -> Result<()>) -> Result<()> {
     if Store::of(arguments) == Store::Memory {
-        return Err(Error::new("a store in memory belongs to one process, so other processes cannot change it"));
+        return Err(in_memory());
     }
     let opened = open(arguments, None)?;
     opened.notes.iter().for_each(|note| eprintln!("{note}"));
@@ -123,13 +180,12 @@ pub(super) fn with_store(arguments: &StoreArguments, action: impl FnOnce(&Opened
     result
 }
 
-fn with_audit(builder: KmsBuilder, arguments: &StoreArguments, store: &Store) -> KmsBuilder {
-    let directory = match (&arguments.audit, store) {
-        (Some(directory), _) => directory.clone(),
-        (None, Store::Memory) => return builder,
-        (None, Store::File(_) | Store::Postgres(_)) => store.companion(".audit"),
-    };
-    builder.audit(FileTrail::new(directory))
+fn trail_directory(arguments: &StoreArguments, store: &Store) -> Option<PathBuf> {
+    match (&arguments.audit, store) {
+        (Some(directory), _) => Some(directory.clone()),
+        (None, Store::Memory) => None,
+        (None, Store::File(_) | Store::Postgres(_)) => Some(store.companion(".audit")),
+    }
 }
 
 /// Returns the root key. A file for it is created only with a new store, because another key cannot

@@ -9,6 +9,7 @@ use strongroom::TrustedUsers;
 use tokio::runtime::{Builder, Runtime};
 
 use super::arguments::{ListenerArguments, ServeArguments};
+use super::checkpoints::Checkpoints;
 use super::first_start::{self, Start};
 use super::opening::{self, Opened};
 use super::{log, service_manager, signals};
@@ -57,6 +58,9 @@ fn serve(
         state = state.metrics_for_all();
     }
     let state = Arc::new(state);
+    let checkpoints = Checkpoints::of(&arguments.checkpoints, &arguments.store, opened.trail.as_ref())?;
+    // A signer that does not work is an error now and not in an hour.
+    checkpoints.as_ref().map_or(Ok(()), Checkpoints::sign)?;
     let interval = Duration::from_secs(listener.maintenance_interval);
     let maintenance = opened.kms.maintain_every(interval, |report| match report {
         Ok(report) if report.is_complete() => tracing::debug!("maintenance completed"),
@@ -68,6 +72,7 @@ fn serve(
         let stop = signals::stop()?;
         let reload = reload(Arc::clone(&state), opened.credentials.clone(), tls)?;
         let record = record_refusals(Arc::clone(&state), Duration::from_secs(listener.refusal_interval));
+        let sign = sign_checkpoints(checkpoints.clone());
         announce(&server, opened, arguments, profile.as_deref());
         service_manager::ready();
         let stop = async {
@@ -78,10 +83,14 @@ fn serve(
             completed = server.serve(stop) => Ok::<_, Error>(completed),
             () = reload => Ok(true),
             () = record => Ok(true),
+            () = sign => Ok(true),
         }
     })?;
     drop(maintenance);
     state.record_refusals()?;
+    if let Some(Err(error)) = checkpoints.as_ref().map(Checkpoints::sign) {
+        tracing::error!(error = %error, "the last events of the audit trail have no checkpoint");
+    }
     if completed {
         tracing::info!("stopped");
     } else {
@@ -106,8 +115,8 @@ fn limits(arguments: &ListenerArguments) -> Limits {
 fn runtime(limits: &Limits) -> Result<Runtime> {
     Builder::new_multi_thread()
         .enable_all()
-        // Two more than the calls, for reloading and for refused requests.
-        .max_blocking_threads(limits.workers.saturating_add(2))
+        // Three more than the calls, for reloading, for refused requests, and for checkpoints.
+        .max_blocking_threads(limits.workers.saturating_add(3))
         .build()
         .map_err(|error| Error::new("cannot start the threads of the server").with_source(error))
 }
@@ -142,6 +151,20 @@ async fn record_refusals(state: Arc<State>, interval: Duration) {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::error!(error = %error, "the refused requests are not in the audit trail yet"),
             Err(_) => tracing::error!("the refused requests of an interval are not in the audit trail"),
+        }
+    }
+}
+
+/// Signs a checkpoint of the audit trail in every interval.
+async fn sign_checkpoints(checkpoints: Option<Checkpoints>) {
+    let Some(checkpoints) = checkpoints else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(checkpoints.interval).await;
+        let checkpoints = checkpoints.clone();
+        match tokio::task::spawn_blocking(move || checkpoints.sign()).await {
+            Ok(Ok(())) => tracing::debug!("signed a checkpoint of the audit trail"),
+            Ok(Err(error)) => tracing::error!(error = %error, "the audit trail continues without a checkpoint"),
+            Err(_) => tracing::error!("the audit trail continues without a checkpoint"),
         }
     }
 }

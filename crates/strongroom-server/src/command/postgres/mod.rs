@@ -4,10 +4,12 @@ mod tls;
 mod url;
 
 use std::env;
+use std::path::Path;
+use std::sync::Arc;
 
 use strongroom::seal::{PrivateFile, RootKey};
 use strongroom::store::{KeyStore, PostgresOptions, PostgresStore, Revision};
-use strongroom::{ErrorKind, Kms, KmsBuilder, SecretBytes};
+use strongroom::{ErrorKind, Kms, KmsBuilder, SecretBytes, TrustedUsers};
 
 use self::url::DatabaseUrl;
 use super::arguments::StoreArguments;
@@ -15,17 +17,17 @@ use super::opening::read_line;
 use crate::error::{Error, Result};
 
 /// The environment variable with the password of the role, as in libpq.
-const PASSWORD: &str = "PGPASSWORD";
+pub(super) const PASSWORD: &str = "PGPASSWORD";
 
-/// Opens the store. Its tables must exist. The root key is requested with `true` if the store is
-/// new. Returns the same.
-pub(super) fn open<R>(builder: KmsBuilder, url: &str, arguments: &StoreArguments, root: R) -> Result<(Kms, bool)>
+/// Opens the store. Its tables must exist. The builder and the root key are requested with `true` if
+/// the store is new. Returns the same.
+pub(super) fn open<P>(url: &str, arguments: &StoreArguments, prepare: P) -> Result<(Kms, bool)>
 where
-    R: FnOnce(bool) -> Result<RootKey>,
+    P: FnOnce(bool) -> Result<(KmsBuilder, RootKey)>,
 {
     let store = PostgresStore::open(&options(url, arguments)?)?;
     let is_new = store.revision()? == Revision::default();
-    let root = root(is_new)?;
+    let (builder, root) = prepare(is_new)?;
     Ok((builder.store(store, root).build()?, is_new))
 }
 
@@ -36,17 +38,40 @@ pub(super) fn create_schema(url: &str, arguments: &StoreArguments, role: Option<
     Ok(role.map_or(Ok(()), |role| PostgresStore::grant_access(&options, role))?)
 }
 
+/// Opens the store with the anchor of another store. Its tables must exist.
+pub(super) fn open_anchor(url: &str, arguments: &StoreArguments) -> Result<Arc<dyn KeyStore>> {
+    let anchor = &arguments.anchor;
+    let options = options_of(
+        url,
+        &anchor.anchor_schema,
+        anchor.anchor_password_file.as_deref(),
+        None,
+        arguments.trusted_users(),
+    )?;
+    Ok(Arc::new(PostgresStore::open(&options)?))
+}
+
 fn options(url: &str, arguments: &StoreArguments) -> Result<PostgresOptions> {
-    let file = arguments.postgres.postgres_password_file.as_ref();
-    let file = file.map(|path| PrivateFile::new(path).trusted_users(arguments.trusted_users()));
+    let file = arguments.postgres.postgres_password_file.as_deref();
     let variable =
         env::var(PASSWORD).ok().filter(|_| file.is_none()).map(String::into_bytes).map(SecretBytes::from_vec);
-    let url = DatabaseUrl::parse(url, file.is_some() || variable.is_some())?;
-    let mut options = PostgresOptions::new(url.connection_string())?.schema(&arguments.postgres.postgres_schema);
+    options_of(url, &arguments.postgres.postgres_schema, file, variable.as_ref(), arguments.trusted_users())
+}
+
+fn options_of(
+    url: &str,
+    schema: &str,
+    password_file: Option<&Path>,
+    password: Option<&SecretBytes>,
+    trusted: TrustedUsers,
+) -> Result<PostgresOptions> {
+    let file = password_file.map(|path| PrivateFile::new(path).trusted_users(trusted));
+    let url = DatabaseUrl::parse(url, file.is_some() || password.is_some())?;
+    let mut options = PostgresOptions::new(url.connection_string())?.schema(schema);
     if let Some(authorities) = url.authorities() {
-        options = options.tls(tls::connector(authorities, url.client_certificate(), arguments.trusted_users())?);
+        options = options.tls(tls::connector(authorities, url.client_certificate(), trusted)?);
     }
-    if let Some(password) = variable {
+    if let Some(password) = password {
         options = options.password(password.expose_secret());
     }
     if let Some(file) = file {

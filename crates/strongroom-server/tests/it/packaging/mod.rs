@@ -112,8 +112,8 @@ fn the_unit_confines_the_service() {
     let settings = unit();
     assert_eq!((&settings["User"][0][..], &settings["StateDirectoryMode"][0][..]), ("strongroom", "0700"));
     assert!(packaged("strongroom-server.conf").lines().any(|line| line.starts_with("u strongroom ")));
-    // The time to stop is longer than that of the server.
-    assert!(settings["TimeoutStopSec"][0].parse::<u32>().unwrap() > 30);
+    // The time to stop is longer than that of the server and of a signer.
+    assert!(settings["TimeoutStopSec"][0].parse::<u32>().unwrap() > 30 + 20);
     let verify = |arguments: &[&str], directory: &Path| {
         Command::new("systemd-analyze").args(arguments).arg(directory.join("strongroom-server.service")).output().ok()
     };

@@ -1,5 +1,6 @@
 //! The built program: its first start, its commands, and its signals.
 
+mod anchors;
 mod crowds;
 mod kills;
 mod policies;
@@ -7,6 +8,7 @@ mod policies;
 mod postgres;
 pub(crate) mod process;
 mod refusals;
+mod trails;
 
 use std::fs;
 

@@ -247,3 +247,50 @@ fn a_client_certificate_replaces_the_password() {
     let exposed = accepted(&with_certificate);
     assert!(String::from_utf8_lossy(&exposed.stderr).contains("other users"));
 }
+
+#[test]
+fn an_anchor_in_another_database_refuses_an_older_copy() {
+    let Some(world) = World::new("an_anchor_in_another_database_refuses_an_older_copy") else { return };
+    let (first, second) = (world.program(), world.program());
+    world.create_schema(&first);
+    world.server.sql(SUPERUSER, "CREATE ROLE notary LOGIN PASSWORD 'anchored'").unwrap();
+    world.server.sql(SUPERUSER, "CREATE DATABASE anchors OWNER notary").unwrap();
+    let anchor = world.url("notary", "localhost", "sslrootcert=ca.pem").replace("/keys?", "/anchors?");
+    for program in [&first, &second] {
+        fs::write(program.path("notary.password"), "anchored\n").unwrap();
+        fs::set_permissions(program.path("notary.password"), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let schema = ["--postgres-schema", "strongroom_anchor", "--postgres-password-file", "notary.password"];
+    assert!(run(&first, &["create-schema", "--store", &anchor], &schema).status.success());
+    let store = world.url("app", "localhost", "sslrootcert=ca.pem");
+    let anchored = ["--anchor", &anchor, "--anchor-password-file", "notary.password"];
+    let arguments = [&["--postgres-password-file", "app.password"], &anchored[..]].concat();
+    let serve = |program| Program::serve_store(program, &store, &[&["--insecure-local"], &arguments[..]].concat());
+    let one = serve(&first);
+    for name in ["strongroom-server.root-key", "strongroom-server.credentials.json"] {
+        fs::copy(first.path(name), second.path(name)).unwrap();
+    }
+    let two = serve(&second);
+    call(&one, "CreateKey", "{}");
+    call(&two, "CreateKey", "{}");
+    one.stop("TERM");
+    two.stop("TERM");
+    world.server.sql(SUPERUSER, "CREATE DATABASE older TEMPLATE keys").unwrap();
+    let one = serve(&first);
+    call(&one, "CreateKey", "{}");
+    one.stop("TERM");
+
+    let list = |url: &str, rest: &[&str]| run(&first, &["credentials", "list", "--store", url], rest);
+    let text = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+    let accepted = list(&store, &arguments);
+    assert!(accepted.status.success(), "{}", text(&accepted));
+    let refused = list(&store.replace("/keys?", "/older?"), &arguments);
+    assert!(!refused.status.success() && text(&refused).contains("anchor"), "{}", text(&refused));
+
+    // An anchor that was removed is missed, and created only on request.
+    world.server.sql("anchors", "DELETE FROM strongroom_anchor.record").unwrap();
+    let refused = list(&store, &arguments);
+    assert!(!refused.status.success() && text(&refused).contains("--create-anchor"), "{}", text(&refused));
+    assert!(list(&store, &[&arguments[..], &["--create-anchor"]].concat()).status.success());
+    assert!(list(&store, &arguments).status.success());
+}

@@ -52,8 +52,18 @@ impl Program {
     }
 
     pub(crate) fn serve_store(&self, store: &str, arguments: &[&str]) -> Running {
+        self.start(store, arguments, &[])
+    }
+
+    /// Serves with these environment variables.
+    pub(crate) fn serve_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
+        self.start(&self.store(), arguments, variables)
+    }
+
+    fn start(&self, store: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Running {
         let mut child = command(&["--store", store, "--listen", "127.0.0.1:0"])
             .args(arguments)
+            .envs(variables.iter().copied())
             .current_dir(self.directory.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -84,6 +94,23 @@ impl Program {
         let output = command(&["--store", &self.store()]).args(arguments).output().unwrap();
         assert!(!output.status.success());
         String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Runs `verify`, and returns its output, with the error if it fails.
+    pub(crate) fn verify(&self, arguments: &[&str]) -> Result<String, String> {
+        let output = command(&["verify", "--store", &self.store()]).args(arguments).output().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        if output.status.success() { Ok(text) } else { Err(text) }
+    }
+
+    /// Creates a script for the shell, and returns its path. Another process writes it: a file that
+    /// this process has open for writing may be inherited by the processes of other tests, and cannot
+    /// be started until they close it.
+    pub(crate) fn script(&self, name: &str, text: &str) -> String {
+        let path = self.path(name).to_str().unwrap().to_owned();
+        let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$0\" && chmod 700 \"$0\"";
+        assert!(Command::new("sh").args(["-c", write, &path, text]).status().unwrap().success());
+        path
     }
 
     pub(crate) fn credentials(&self, arguments: &[&str]) -> String {
