@@ -23,7 +23,7 @@ const TAG: &str = "tag:";
 ///
 /// | key | options | compares |
 /// |---|---|---|
-/// | `Name` | `Equals` (default), `BeginsWith`, `Contains` | the name |
+/// | `Name` | `Equals` (default), `BeginsWith`, `Contains` | the name; one of one level with and without a slash |
 /// | `Path` | `OneLevel` (default), `Recursive` | the parameters below a path |
 /// | `Type`, `Tier`, `DataType` | `Equals` | the type, the tier, the data type |
 /// | `KeyId` | `Equals` (default), `BeginsWith` | the key of a SecureString |
@@ -171,7 +171,7 @@ impl Filter {
     fn matches(&self, record: &ParameterRecord, version: &VersionRecord) -> bool {
         let any = |text: &str| self.values.iter().any(|value| self.comparison.holds(text, value));
         match &self.subject {
-            Subject::Name => any(&record.name),
+            Subject::Name => any(&record.name) || other_name(&record.name).is_some_and(|name| any(&name)),
             Subject::Path => {
                 let key = if record.name.starts_with('/') { record.name.clone() } else { format!("/{}", record.name) };
                 self.values.iter().any(|path| self.comparison.is_below(&key, path))
@@ -186,6 +186,14 @@ impl Filter {
                 None => false,
             },
         }
+    }
+}
+
+/// Returns the other form of a name of one level, which is the same with and without a slash.
+fn other_name(name: &str) -> Option<String> {
+    match name.strip_prefix('/') {
+        Some(level) => (!level.contains('/')).then(|| level.to_owned()),
+        None => Some(format!("/{name}")),
     }
 }
 

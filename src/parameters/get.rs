@@ -15,7 +15,7 @@ use crate::text::sanitize_for_error;
 /// Maximum number of names of a request.
 pub(super) const MAX_NAMES: usize = 10;
 /// Maximum number of times that a parameter is read again because it was changed in between.
-const MAX_READS: u32 = 64;
+pub(super) const MAX_READS: u32 = 64;
 
 impl Parameters {
     /// Returns a parameter, decrypted. `name` is its name or ARN, optionally with a version or label
@@ -128,7 +128,7 @@ impl Parameters {
             if number == record.current.number {
                 return self.to_parameter(&record, &record.current, text, decryption);
             }
-            if let Some((_, version)) = read_version(call, &name.key(), number)? {
+            if let Some((_, version)) = read_version(call, &name.key(), &record, number)? {
                 return self.to_parameter(&record, &version, text, decryption);
             }
         }
@@ -147,7 +147,7 @@ impl Parameters {
         if number == loaded.record.current.number {
             return run(&loaded.record.current).map(Some);
         }
-        read_version(call, key, number)?.map(|(_, version)| run(&version)).transpose()
+        read_version(call, key, &loaded.record, number)?.map(|(_, version)| run(&version)).transpose()
     }
 }
 

@@ -241,10 +241,11 @@ pub(super) fn check_name(key: &str, record: &ParameterRecord) -> Result<()> {
 }
 
 /// Reads an earlier version that a parameter retained. It is missing if the parameter was changed
-/// since it was read.
+/// since it was read: also if it was deleted, and another one was created under its name.
 pub(super) fn read_version(
     call: &ParameterCall<'_>,
     key: &str,
+    parameter: &ParameterRecord,
     number: u64,
 ) -> Result<Option<(Revision, VersionRecord)>> {
     let found = call.read(ParameterRecordKind::Version, &VersionRecord::record_name(key, number))?;
@@ -253,7 +254,7 @@ pub(super) fn read_version(
     if version.number != number {
         return Err(Error::new(ErrorKind::Internal, "the record of a version has another number"));
     }
-    Ok(Some((revision, version)))
+    Ok((version.incarnation == parameter.current.incarnation).then_some((revision, version)))
 }
 
 pub(super) fn not_found(name: &str) -> ParameterError {

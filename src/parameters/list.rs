@@ -2,8 +2,8 @@
 
 use super::error::ParameterError;
 use super::filter::{self, FilterUse, Filters};
-use super::get::changed_meanwhile;
-use super::handle::{Loaded, Parameters, check_name};
+use super::get::{MAX_READS, changed_meanwhile};
+use super::handle::{Loaded, Parameters, check_name, key_of, read_parameter};
 use super::name::{ParameterPath, account_arn};
 use super::record::ParameterRecord;
 use super::request::{
@@ -19,8 +19,6 @@ use crate::kms::{Page, ParameterCall, ParameterConditions, noted};
 const BATCH: usize = 50;
 /// Maximum number of records that one page examines. A page may be empty although more follow.
 const MAX_EXAMINED: usize = 1_000;
-/// Maximum number of times that a version is read again because the parameter was changed.
-const MAX_READS: u32 = 64;
 
 impl Parameters {
     /// Returns a page of the parameters below a path, in ascending order of their names. A page may be
@@ -83,17 +81,39 @@ impl Parameters {
                 size: page_size(request.max_results, 10, 10)?,
                 token: request.next_token.as_deref(),
             };
-            walk.page(call, |call, loaded| {
-                let Some((number, selector)) = filters.version_of(&loaded.record) else { return Ok(None) };
-                if !filters.match_parameter(&loaded.record) {
-                    return Ok(None);
-                }
-                let key = super::handle::key_of(&loaded.record);
-                Self::with_version(call, &key, loaded, number, |version| {
-                    self.to_parameter(&loaded.record, version, selector, request.decryption)
-                })
-            })
+            walk.page(call, |call, loaded| self.matching(call, loaded, &filters, request.decryption))
         })
+    }
+
+    /// Returns the version of a parameter that filters select, if any. If the parameter was changed
+    /// since it was read, it is read again.
+    fn matching(
+        &self,
+        call: &ParameterCall<'_>,
+        loaded: &Loaded,
+        filters: &Filters,
+        decryption: SecureStringForm,
+    ) -> Result<Option<Parameter>> {
+        let (key, mut latest) = (key_of(&loaded.record), None);
+        for _ in 0..MAX_READS {
+            let loaded = latest.as_ref().unwrap_or(loaded);
+            let record = &loaded.record;
+            let Some((number, selector)) = filters.version_of(record) else { return Ok(None) };
+            if record.is_expired(call.now()) || !filters.match_parameter(record) {
+                return Ok(None);
+            }
+            let found = Self::with_version(call, &key, loaded, number, |version| {
+                self.to_parameter(record, version, selector, decryption)
+            })?;
+            if found.is_some() {
+                return Ok(found);
+            }
+            latest = read_parameter(call, &key)?;
+            if latest.is_none() {
+                return Ok(None);
+            }
+        }
+        Err(changed_meanwhile())
     }
 
     /// Returns a page of the metadata of the account's parameters, in ascending order of their names.
@@ -187,7 +207,7 @@ impl Parameters {
         decryption: SecureStringForm,
     ) -> Result<Option<Page<ParameterHistoryEntry>>> {
         let record = &loaded.record;
-        let (key, arn) = (super::handle::key_of(record), self.arn_of_key(&super::handle::key_of(record)));
+        let (key, arn) = (key_of(record), self.arn_of_key(&key_of(record)));
         let mut entries = Vec::new();
         let mut numbers = record.retained().filter(|number| *number > after);
         for number in numbers.by_ref().take(size) {

@@ -63,8 +63,7 @@ impl ParameterPolicies {
         }
         let mut policies = Vec::new();
         for object in objects.into_iter().filter(|object| !object.is_empty()) {
-            let policy = parse_policy(&object)?;
-            policies.push((policy, Value::Object(object).to_string()));
+            policies.push(parse_policy(&object)?);
         }
         let expirations =
             policies.iter().filter(|(policy, _)| matches!(policy, ParameterPolicy::Expiration(_))).count();
@@ -115,7 +114,9 @@ impl ParameterPolicies {
     }
 }
 
-fn parse_policy(object: &Map<String, Value>) -> Result<ParameterPolicy> {
+/// Parses a policy, and returns it with its text. The order of members in the text does not depend on
+/// the request, nor on the features of `serde_json`.
+fn parse_policy(object: &Map<String, Value>) -> Result<(ParameterPolicy, String)> {
     let invalid = |reason: String| ParameterError::InvalidPolicyType { reason };
     if let Some(name) = object.keys().find(|name| !["Type", "Version", "Attributes"].contains(&name.as_str())) {
         return Err(invalid(format!("unknown member '{}'", sanitize_for_error(name))).into());
@@ -129,20 +130,32 @@ fn parse_policy(object: &Map<String, Value>) -> Result<ParameterPolicy> {
     match text("Type") {
         Some("Expiration") => {
             let [time] = exactly(attributes, ["Timestamp"])?;
-            let time = time.parse().map_err(|_| attribute("the Timestamp must be a time with a zone, in ISO 8601"))?;
-            Ok(ParameterPolicy::Expiration(time))
+            let parsed =
+                time.parse().map_err(|_| attribute("the Timestamp must be a time with a zone, in ISO 8601"))?;
+            Ok(with_text(ParameterPolicy::Expiration(parsed), &[("Timestamp", time)]))
         }
         Some("ExpirationNotification") => {
-            Ok(ParameterPolicy::ExpirationNotification(duration(exactly(attributes, ["Before", "Unit"])?)?))
+            let [before, unit] = exactly(attributes, ["Before", "Unit"])?;
+            let policy = ParameterPolicy::ExpirationNotification(duration(before, unit)?);
+            Ok(with_text(policy, &[("Before", before), ("Unit", unit)]))
         }
         Some("NoChangeNotification") => {
-            Ok(ParameterPolicy::NoChangeNotification(duration(exactly(attributes, ["After", "Unit"])?)?))
+            let [after, unit] = exactly(attributes, ["After", "Unit"])?;
+            let policy = ParameterPolicy::NoChangeNotification(duration(after, unit)?);
+            Ok(with_text(policy, &[("After", after), ("Unit", unit)]))
         }
         _ => {
             let known = "Expiration, ExpirationNotification or NoChangeNotification";
             Err(invalid(format!("the Type must be {known}")).into())
         }
     }
+}
+
+fn with_text(policy: ParameterPolicy, attributes: &[(&str, &str)]) -> (ParameterPolicy, String) {
+    let attributes: Vec<String> =
+        attributes.iter().map(|(name, value)| format!(r#""{name}":{}"#, Value::from(*value))).collect();
+    let (attributes, name) = (attributes.join(","), policy.type_name());
+    (policy, format!(r#"{{"Attributes":{{{attributes}}},"Type":"{name}","Version":"{VERSION}"}}"#))
 }
 
 /// Returns the values of the attributes, which must be exactly these.
@@ -158,7 +171,7 @@ fn exactly<'a, const N: usize>(attributes: &'a Map<String, Value>, names: [&str;
     Ok(values)
 }
 
-fn duration([number, unit]: [&str; 2]) -> Result<Duration> {
+fn duration(number: &str, unit: &str) -> Result<Duration> {
     let hours: u64 = match unit {
         "Days" => 24,
         "Hours" => 1,
@@ -198,6 +211,10 @@ mod tests {
         assert_eq!(kinds[1], ParameterPolicy::ExpirationNotification(Duration::from_secs(15 * 86_400)));
         assert_eq!(kinds[2], ParameterPolicy::NoChangeNotification(Duration::from_secs(20 * 3_600)));
         assert_eq!(ParameterPolicies::parse(&policies.to_text())?, policies);
+        let reordered =
+            r#"[{"Version": "1.0", "Attributes": {"Unit": "Hours", "After": "20"}, "Type": "NoChangeNotification"}]"#;
+        let last = policies.iter().last().map(|(_, text)| text);
+        assert_eq!(ParameterPolicies::parse(reordered)?.iter().next().map(|(_, text)| text), last);
         for none in ["", "[]", "[{}]"] {
             assert!(ParameterPolicies::parse(none)?.is_empty(), "{none}");
         }

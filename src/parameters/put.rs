@@ -188,6 +188,7 @@ impl Input<'_> {
         let number = last.map_or(1, |last| last.number.saturating_add(1));
         let version = VersionRecord {
             number,
+            incarnation: last.map_or_else(|| call.random_number(), |last| Ok(last.incarnation))?,
             modified: call.now(),
             user,
             description: inherited(&request.description, |last| &last.description),
@@ -295,7 +296,7 @@ fn forget_oldest(call: &ParameterCall<'_>, key: &str, record: &mut ParameterReco
         return Err(ParameterError::MaxVersionLimitExceeded { name, oldest, next }.into());
     }
     record.oldest += 1;
-    let found = read_version(call, key, oldest)?;
+    let found = read_version(call, key, record, oldest)?;
     Ok(found.map(|(revision, _)| version_edit(key, oldest, Some(revision), None)))
 }
 
@@ -308,7 +309,7 @@ pub(super) fn earlier_versions(
 ) -> Result<Vec<ParameterEdit>> {
     let mut edits = Vec::new();
     for number in record.oldest..record.current.number {
-        let found = read_version(call, key, number)?;
+        let found = read_version(call, key, record, number)?;
         edits.extend(found.map(|(revision, _)| version_edit(key, number, Some(revision), None)));
     }
     Ok(edits)

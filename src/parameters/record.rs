@@ -13,13 +13,15 @@
 //! count       without a name
 //!             u8 1 ‖ u32 standard ‖ u32 advanced
 //!
-//! version:    u64 number ‖ time ‖ user ‖ description ‖ allowed pattern ‖ policies ‖ u8 tier
+//! version:    u64 number ‖ u64 incarnation ‖ time ‖ user ‖ description ‖ allowed pattern ‖ policies ‖ u8 tier
 //!             ‖ key id ‖ key ARN ‖ u32 length ‖ value
 //! ```
 //!
 //! The value of a SecureString is a ciphertext blob of the KMS for the tier Standard, and a message
 //! of the AWS Encryption SDK for the tier Advanced. The key id is that of the request, and the key ARN
-//! that of the key that encrypted the value. Both are empty for the other types.
+//! that of the key that encrypted the value. Both are empty for the other types. All versions of a
+//! parameter have the same random incarnation. A parameter that is created after one of the same name
+//! was deleted has another one.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +41,8 @@ const LAYOUT: u8 = 1;
 #[derive(Debug)]
 pub(super) struct VersionRecord {
     pub(super) number: u64,
+    /// Distinguishes parameters that had the same name one after the other.
+    pub(super) incarnation: u64,
     pub(super) modified: Timestamp,
     pub(super) user: String,
     pub(super) description: String,
@@ -155,11 +159,12 @@ impl VersionRecord {
     fn read(reader: &mut Reader<'_>) -> Result<Self> {
         Ok(Self {
             number: reader.u64("version")?,
+            incarnation: reader.u64("incarnation")?,
             modified: Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?)),
             user: text(reader, "user")?,
             description: text(reader, "description")?,
             allowed_pattern: text(reader, "allowed pattern")?,
-            policies: ParameterPolicies::parse(&text(reader, "policies")?)?,
+            policies: policies(&text(reader, "policies")?)?,
             tier: StoredTier::from_code(reader.u8("tier")?).ok_or_else(|| invalid("tier"))?,
             key_id: text(reader, "key id")?,
             key_arn: text(reader, "key ARN")?,
@@ -168,7 +173,7 @@ impl VersionRecord {
     }
 
     fn write(&self, writer: &mut Writer) -> Result<()> {
-        writer.u64(self.number).bytes(&self.modified.unix_millis().to_be_bytes());
+        writer.u64(self.number).u64(self.incarnation).bytes(&self.modified.unix_millis().to_be_bytes());
         put_text(writer, &self.user, "user")?;
         put_text(writer, &self.description, "description")?;
         put_text(writer, &self.allowed_pattern, "allowed pattern")?;
@@ -228,6 +233,12 @@ fn text(reader: &mut Reader<'_>, field: &'static str) -> Result<String, CodecErr
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| invalid(field))
 }
 
+/// Parses policies in the only form in which they are written.
+fn policies(text: &str) -> Result<ParameterPolicies> {
+    let policies = ParameterPolicies::parse(text)?;
+    if policies.to_text() == text { Ok(policies) } else { Err(invalid("policies").into()) }
+}
+
 fn put_text(writer: &mut Writer, text: &str, field: &'static str) -> Result<(), CodecError> {
     writer.prefixed_u16(text.as_bytes(), field).map(drop)
 }
@@ -247,6 +258,7 @@ mod tests {
     fn version(number: u64) -> VersionRecord {
         VersionRecord {
             number,
+            incarnation: 5,
             modified: Timestamp::from_unix_millis(1_700_000_000_000),
             user: "arn:aws:iam::000000000000:user/alice".to_owned(),
             description: "the password".to_owned(),

@@ -12,7 +12,7 @@ const PREFIX: &str = "p1.";
 /// Maximum length of a token in characters.
 const MAX_LENGTH: usize = 2_048;
 
-/// The list whose pages a token continues: an operation, what it lists, and its filters.
+/// A digest of the list whose pages a token continues: its operation, its path or name, and its filters.
 #[derive(Clone, Copy)]
 pub(super) struct Query([u8; Self::LENGTH]);
 

@@ -220,6 +220,13 @@ impl ParameterCall<'_> {
         self.call_context.record_param(name, value);
     }
 
+    /// Returns a random number.
+    pub(crate) fn random_number(&self) -> Result<u64> {
+        let mut bytes = [0; 8];
+        self.kms.core.material.backend.random().fill(&mut bytes)?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
     /// Returns a SHA-256 digest of texts, each with its length.
     pub(crate) fn digest(&self, texts: &[&str]) -> DigestValue {
         let lengths: Vec<[u8; 8]> = texts.iter().map(|text| length_of(text)).collect();

@@ -165,6 +165,13 @@ fn filters_select_by_every_property() -> TestResult {
     assert_eq!(one("Name", None, "/shop/url")?, ["/shop/url"]);
     assert_eq!(one("Name", Some("BeginsWith"), "/shop")?, ["/shop/db/password", "/shop/url"]);
     assert_eq!(one("Name", Some("Contains"), "ai")?, ["mail"]);
+    // A name of one level is the same with and without a slash.
+    assert_eq!(
+        (one("Name", None, "/mail")?, one("Name", Some("BeginsWith"), "/m")?),
+        (one("Name", None, "mail")?, one("Name", None, "mail")?)
+    );
+    assert_eq!(one("Name", Some("BeginsWith"), "/")?.len(), 3);
+    assert_eq!(one("Name", None, "shop/url")?, [""; 0]);
     assert_eq!(one("Path", None, "/shop")?, ["/shop/url"]);
     assert_eq!(one("Path", Some("Recursive"), "/shop")?, ["/shop/db/password", "/shop/url"]);
     assert_eq!(one("Type", None, "SecureString")?, ["mail", "/shop/db/password"]);

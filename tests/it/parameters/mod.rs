@@ -3,9 +3,11 @@
 mod access;
 #[cfg(feature = "sqlite")]
 mod concurrency;
+mod limits;
 mod lists;
 #[cfg(feature = "wire")]
 mod protocol;
+mod races;
 mod storage;
 mod versions;
 

@@ -1,5 +1,5 @@
-//! A store that runs a hook before or after a commit, or after a scan, once, and whose commits can
-//! fail.
+//! A store that runs a hook before or after a commit, before a read, or after a scan, once, and whose
+//! commits can fail.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,14 +17,16 @@ pub(crate) struct HookedStore {
     store: Arc<dyn KeyStore>,
     before_commit: Mutex<Option<(RecordKind, Hook)>>,
     after_commit: Mutex<Option<(RecordKind, Hook)>>,
+    before_get: Mutex<Option<(RecordKind, Hook)>>,
     after_scan: Mutex<Option<(RecordKind, Hook)>>,
     commits_left: AtomicU64,
 }
 
 impl HookedStore {
     pub(crate) fn new(store: Arc<dyn KeyStore>) -> Arc<Self> {
-        let (before_commit, after_commit, after_scan) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Arc::new(Self { store, before_commit, after_commit, after_scan, commits_left: AtomicU64::new(u64::MAX) })
+        let (before_commit, after_commit) = (Mutex::default(), Mutex::default());
+        let (before_get, after_scan, commits_left) = (Mutex::default(), Mutex::default(), AtomicU64::new(u64::MAX));
+        Arc::new(Self { store, before_commit, after_commit, before_get, after_scan, commits_left })
     }
 
     /// Lets only the next `commits` commits succeed.
@@ -41,6 +43,12 @@ impl HookedStore {
     /// Runs the hook after the next such commit. An error of the hook is returned although the commit took effect.
     pub(crate) fn after_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
         *self.after_commit.lock().expect("no thread panicked") = Some((kind, Box::new(hook)));
+    }
+
+    /// Runs the hook before the next read of a record of a kind.
+    #[cfg(feature = "parameters")]
+    pub(crate) fn before_get(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
+        *self.before_get.lock().expect("no thread panicked") = Some((kind, Box::new(hook)));
     }
 
     /// Runs the hook after the next scan of a kind that finds no more records, before the scan returns.
@@ -64,6 +72,9 @@ impl KeyStore for HookedStore {
     }
 
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        if let Some(hook) = take(&self.before_get, |kind| ids.iter().any(|id| id.kind == kind)) {
+            hook()?;
+        }
         self.store.get_all(ids)
     }
 
