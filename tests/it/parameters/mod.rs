@@ -3,6 +3,8 @@
 mod access;
 #[cfg(feature = "sqlite")]
 mod concurrency;
+#[cfg(feature = "sqlite")]
+mod kills;
 mod limits;
 mod lists;
 #[cfg(feature = "wire")]
