@@ -2,6 +2,8 @@
 
 mod access;
 #[cfg(feature = "sqlite")]
+mod backups;
+#[cfg(feature = "sqlite")]
 mod concurrency;
 #[cfg(feature = "sqlite")]
 mod kills;
