@@ -6,6 +6,8 @@ mod backups;
 #[cfg(feature = "sqlite")]
 mod concurrency;
 #[cfg(feature = "sqlite")]
+mod elsewhere;
+#[cfg(feature = "sqlite")]
 mod kills;
 mod limits;
 mod lists;

@@ -24,3 +24,4 @@ mod residual_secrets;
 mod revalidation;
 #[cfg(feature = "sqlite")]
 mod sqlite_settings;
+mod stored_parameters;

@@ -32,6 +32,7 @@ pub(crate) mod soft_tokens;
 pub(crate) mod spans;
 #[cfg(feature = "sqlite")]
 pub(crate) mod sqlite_store;
+pub(crate) mod stored_parameters;
 pub(crate) mod stuck_anchor;
 pub(crate) mod tampering_store;
 pub(crate) mod vectors;
