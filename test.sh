@@ -23,7 +23,8 @@ Installs what is missing of: a C and a C++ compiler, Python 3 with the packages 
 tests/interop/requirements.txt (in .venv), Node.js with those of tests/interop/package-lock.json,
 OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil, PostgreSQL, curl, systemd-analyze and
 strace (Debian packages need root or sudo).
-Then compiles and tests three sets of features, and the server: about 15 minutes on two idle cores.
+Then compiles and tests three sets of features, the server, and a service with axum and sqlx: about
+17 minutes on two idle cores.
 TEXT
 [ -z "$long" ] || echo "The long versions afterwards take two to three hours."
 
@@ -90,6 +91,9 @@ else
     # Clippy compiles their tests. Only the examples in the documentation must also work with what a new
     # user has.
     timed cargo test --package strongroom --doc
+    # The example of a service over HTTP, and the feature `columns-sqlx` with the drivers of sqlx, which
+    # the library does not depend on.
+    timed cargo test --quiet --locked --manifest-path examples/notes/Cargo.toml
 fi
 
 # The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
