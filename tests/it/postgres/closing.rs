@@ -11,6 +11,7 @@ use strongroom::store::{
 };
 use strongroom::{Error, Result};
 
+use super::bounds::PATIENT;
 use crate::support::postgres::{self, Admission, Database, Direction, Fault, Proxy};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -37,7 +38,7 @@ fn calls_in_progress_are_completed_or_rejected() -> TestResult {
         return Ok(());
     };
     let database = Database::create(server)?;
-    let options = PostgresOptions::new(&database.url())?;
+    let options = PostgresOptions::new(&database.url())?.timeout(PATIENT);
     PostgresStore::create_schema(&options)?;
     let (next, acknowledged) = (AtomicU64::new(0), AtomicU64::new(0));
     for round in 0..12 {
@@ -63,12 +64,12 @@ fn calls_in_progress_are_completed_or_rejected() -> TestResult {
             }
             let closing = Instant::now();
             store.close()?;
-            assert!(closing.elapsed() < Duration::from_secs(5), "{:?}", closing.elapsed());
+            assert!(closing.elapsed() < PATIENT, "{:?}", closing.elapsed());
             for thread in threads {
                 let error = thread.join().expect("no panic");
                 assert!(is_closed(&error), "{error}");
             }
-            assert!(closing.elapsed() < Duration::from_secs(5), "{:?}", closing.elapsed());
+            assert!(closing.elapsed() < PATIENT, "{:?}", closing.elapsed());
             Ok(())
         })?;
     }
@@ -86,7 +87,7 @@ fn a_commit_that_loses_its_answer_while_the_store_is_closed_is_ambiguous() -> Te
     let direct = PostgresOptions::new(&database.url())?;
     PostgresStore::create_schema(&direct)?;
     let proxy = Proxy::start(server.port())?;
-    let options = PostgresOptions::new(&proxy.url(&database.url()))?.timeout(Duration::from_secs(1));
+    let options = PostgresOptions::new(&proxy.url(&database.url()))?.timeout(Duration::from_secs(3));
     // No proof becomes due during the test: it would be a commit, too.
     let store = PostgresStore::open(&options.max_staleness(Duration::from_secs(600)))?;
     create(&store, 0)?;
@@ -107,7 +108,7 @@ fn a_commit_that_loses_its_answer_while_the_store_is_closed_is_ambiguous() -> Te
         let lost = commit.join().expect("no panic").expect_err("the answer is lost");
         assert!(matches!(lost.downcast_ref(), Some(StoreError::Ambiguous(_))), "{lost}");
         assert!(lost.to_string().contains("the store was closed meanwhile"), "{lost}");
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < PATIENT, "{:?}", begun.elapsed());
         Ok(())
     })?;
     assert!(is_closed(&store.revision().expect_err("closed")));

@@ -50,7 +50,7 @@ fn what_was_acknowledged_survives_kills_of_the_server() -> TestResult {
     let schema = Schema::create(&server)?;
     drop(open(&schema, CryptoBackend::default())?);
     let workers = (0..PROCESSES).map(|_| Worker::start(&schema)).collect::<io::Result<Vec<_>>>()?;
-    for _ in 0..kills {
+    for kill in 0..kills {
         let before: Vec<_> = workers.iter().map(Worker::changes).collect();
         let begun = Instant::now();
         while workers.iter().zip(&before).any(|(worker, before)| worker.changes() == *before) {
@@ -59,6 +59,14 @@ fn what_was_acknowledged_survives_kills_of_the_server() -> TestResult {
         }
         thread::sleep(random_pause()?);
         server.kill()?;
+        if kill == 0 {
+            // No change succeeds now, so that at least one is certainly interrupted.
+            let begun = Instant::now();
+            while workers.iter().all(|worker| worker.interruptions() == 0) {
+                assert!(begun.elapsed() < PATIENCE, "a change is interrupted");
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
         server.start_again()?;
     }
     let lines = workers.into_iter().map(Worker::end).collect::<TestResult<Vec<_>>>()?.concat();
@@ -70,6 +78,8 @@ struct Worker {
     child: Child,
     /// The number of changes that were acknowledged.
     changes: Arc<AtomicUsize>,
+    /// The number of other answers.
+    interruptions: Arc<AtomicUsize>,
     /// Reads continuously, because a process that says more than fits into a pipe waits.
     reader: JoinHandle<Vec<String>>,
 }
@@ -80,23 +90,28 @@ impl Worker {
         command.env(URL, schema.url()).env(SCHEMA, schema.name());
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let changes = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&changes);
+        let (changes, interruptions) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (done, interrupted) = (Arc::clone(&changes), Arc::clone(&interruptions));
         let reader = thread::spawn(move || {
             let mut answers = Vec::new();
             for line in output.lines().map_while(io::Result::ok) {
                 // The test runner has begun the first line.
                 let Some(start) = line.find("answer ") else { continue };
-                counter.fetch_add(usize::from(line[start..].starts_with("answer Done ")), Ordering::Relaxed);
+                let counter = if line[start..].starts_with("answer Done ") { &done } else { &interrupted };
+                counter.fetch_add(1, Ordering::Relaxed);
                 answers.push(line[start..].to_owned());
             }
             answers
         });
-        Ok(Self { child, changes, reader })
+        Ok(Self { child, changes, interruptions, reader })
     }
 
     fn changes(&self) -> usize {
         self.changes.load(Ordering::Relaxed)
+    }
+
+    fn interruptions(&self) -> usize {
+        self.interruptions.load(Ordering::Relaxed)
     }
 
     /// Ends the process, and returns its answers.

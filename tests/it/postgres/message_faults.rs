@@ -17,7 +17,7 @@ use strongroom::store::{
 };
 use strongroom::{Error, ErrorKind, Result};
 
-use crate::support::postgres::{self, Admission, Direction, Fault, Proxy, Schema, Server};
+use crate::support::postgres::{self, Admission, Direction, Fault, Message, Proxy, Schema, Server};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -26,10 +26,11 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The time in which every call ends: connecting, a request, and the question for its outcome, also
 /// on a busy machine.
-const BOUND: Duration = Duration::from_secs(3);
+const BOUND: Duration = Duration::from_secs(30);
 
-/// The time after which a transaction whose client has vanished no longer blocks others.
-const LOCK_BOUND: Duration = Duration::from_secs(10);
+/// The time after which a transaction whose client has vanished no longer blocks others, and a busy
+/// machine has done what it usually does at once.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// More messages than any call sends.
 const MOST_MESSAGES: usize = 400;
@@ -64,7 +65,7 @@ impl World {
         let begun = Instant::now();
         // Takes the lock of the store.
         while let Err(error) = self.direct.commit(&[], &mut |_| Ok(Vec::new())) {
-            assert!(begun.elapsed() < LOCK_BOUND, "{what}: the store is still locked: {error:?}");
+            assert!(begun.elapsed() < PATIENCE, "{what}: the store is still locked: {error:?}");
             // A server whose client vanished in the middle of a batch waits for the end of that.
             // This proxy answers the keepalive probes that end the wait in a real network.
             self.proxy.heal();
@@ -176,24 +177,51 @@ fn commits_with_faults(test: &str, direction: Direction) -> TestResult {
             },
         }
         world.proxy.heal();
-        recovers(what, || step(&store, &world.counter, (after, now.revision)).map_err(Error::from))?;
+        recovers(what, || {
+            // A call that was late may have taken effect.
+            let (count, record) = world.state(what)?;
+            Ok(step(&store, &world.counter, (count, record.revision))?)
+        })?;
         Ok(())
     })?;
     println!("{runs} faults: {acknowledged} acknowledged, {refused} refused, {ambiguous} ambiguous");
-    assert!(acknowledged > 0 && refused > 0 && runs > 7, "every kind of answer occurs");
+    assert!(runs > Fault::ALL.len(), "{runs} faults");
+    refuses_what_certainly_has_no_effect(&world, &store)
+}
+
+/// Returns `true` for the request that begins the transaction of a commit and takes the lock of the
+/// store.
+pub(super) fn begins_commit(message: &Message) -> bool {
+    let (is_sent, text) = (message.direction == Direction::ToServer, message.text.as_str());
+    is_sent && text.starts_with("BEGIN") && text.ends_with("FOR NO KEY UPDATE")
+}
+
+/// The connection is lost when a transaction begins, and there is no other one.
+fn refuses_what_certainly_has_no_effect(world: &World, store: &PostgresStore) -> TestResult {
+    let what = "without a transaction";
+    let (before, record) = world.state(what)?;
+    world.proxy.inject(Fault::CutBefore, 0, Admission::Refused, begins_commit);
+    match step(store, &world.counter, (before, record.revision)) {
+        Err(CommitError::Failed(error)) => assert!(!reason(&error, what).is_ambiguous(), "{error}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.state(what)?, (before, record), "a refused commit took effect");
     Ok(())
 }
 
-/// Once the network works, the store does, after at most one call per connection of its pool.
+/// Once the network works, the store does, after at most one call per connection of its pool. On a
+/// busy machine, the deadline of others may pass.
 fn recovers<T>(what: &str, mut call: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut failures = Vec::new();
-    while failures.len() < 2 {
+    let (begun, mut failures, mut late) = (Instant::now(), Vec::new(), 0);
+    while failures.len() < 2 && begun.elapsed() < PATIENCE {
         match call() {
             Ok(done) => return Ok(done),
+            // All connections of which nothing is heard have been closed.
+            Err(error) if error.to_string().contains("no answer within") => late += 1,
             Err(error) => failures.push(error.to_string()),
         }
     }
-    panic!("{what}: the store does not recover: {failures:?}")
+    panic!("{what}: the store does not recover: {failures:?}, and {late} calls were late")
 }
 
 #[test]
@@ -208,6 +236,16 @@ fn commits_survive_every_fault_at_every_message_of_the_server() -> TestResult {
     commits_with_faults(test, Direction::ToClient)
 }
 
+/// Waits until a proof succeeds. After one that failed, reads are rejected until then once the bound
+/// has passed, which it may on a busy machine.
+fn wait_for_proof(store: &PostgresStore) {
+    let begun = Instant::now();
+    while let Err(error) = store.revision() {
+        assert!(begun.elapsed() < PATIENCE, "no proof: {error}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn reads_are_right_or_fail_at_every_message() -> TestResult {
     let Some(server) = postgres::shared("postgres::message_faults::reads_are_right_or_fail_at_every_message") else {
@@ -219,8 +257,8 @@ fn reads_are_right_or_fail_at_every_message() -> TestResult {
     step(&world.direct, &world.counter, (count, record.revision)).map_err(Error::from)?;
     let (revision, record) = (world.direct.revision()?, world.direct.get(&world.counter)?);
     let begun = Instant::now();
-    while store.revision()? != revision {
-        assert!(begun.elapsed() < BOUND, "the store observes no change");
+    while store.revision().ok() != Some(revision) {
+        assert!(begun.elapsed() < PATIENCE, "the store observes no change");
         std::thread::sleep(Duration::from_millis(5));
     }
     let scan = Scan { kind: RecordKind::Key, account: None, after: None, limit: 10 };
@@ -242,6 +280,7 @@ fn reads_are_right_or_fail_at_every_message() -> TestResult {
         }
         Ok(())
     })?;
+    wait_for_proof(&store);
     assert_eq!(recovers("afterwards", || store.get(&world.counter))?, record);
     Ok(())
 }
@@ -259,6 +298,7 @@ fn opening_a_store_succeeds_or_fails_at_every_message() -> TestResult {
             Ok(store) => {
                 assert_eq!(store.id(), world.direct.id(), "{what}");
                 world.proxy.heal();
+                wait_for_proof(&store);
                 assert_eq!(recovers(what, || store.get(&world.counter))?, record);
                 store.close()?;
             }

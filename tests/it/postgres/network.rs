@@ -9,6 +9,9 @@ use crate::support::postgres::{self, Admission, Database, Direction, Fault, Prox
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
+/// The time in which a busy machine does what it usually does at once.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 #[test]
 fn a_proxy_reads_the_messages_of_a_session() -> TestResult {
     let Some(server) = postgres::shared("postgres::network::a_proxy_reads_the_messages_of_a_session") else {
@@ -29,17 +32,17 @@ fn a_proxy_reads_the_messages_of_a_session() -> TestResult {
     proxy.heal();
 
     psql(&url, "CREATE TABLE t (x int)")?;
-    let inserted = |fault, nth: fn(&postgres::Message) -> bool| {
+    let inserted = |fault, nth: fn(&postgres::Message) -> bool, arrives: bool| {
         psql(&url, "TRUNCATE t").expect("no fault");
         let before = proxy.hits();
         proxy.inject(fault, 0, Admission::Accepted, nth);
         let answer = psql(&url, "INSERT INTO t VALUES (1)").is_ok();
         assert_eq!(proxy.hits(), before + 1, "the message was sent");
         // What was sent may still be in progress.
-        let begun = Instant::now();
+        let (begun, limit) = (Instant::now(), if arrives { PATIENCE } else { Duration::from_millis(300) });
         loop {
             let rows = psql(&url, "SELECT count(*) FROM t").expect("no fault");
-            if rows == "1" || begun.elapsed() > Duration::from_millis(300) {
+            if rows == "1" || begun.elapsed() > limit {
                 return (answer, rows == "1");
             }
         }
@@ -47,12 +50,12 @@ fn a_proxy_reads_the_messages_of_a_session() -> TestResult {
     let query: fn(&postgres::Message) -> bool = |message| message.tag == 'Q' && message.text.starts_with("INSERT");
     let done: fn(&postgres::Message) -> bool =
         |message| message.direction == Direction::ToClient && message.text == "INSERT 0 1";
-    assert_eq!(inserted(Fault::CutBefore, query), (false, false));
-    assert_eq!(inserted(Fault::CutWithin, query), (false, false));
-    assert_eq!(inserted(Fault::CutAfter, query), (false, true));
-    assert_eq!(inserted(Fault::CutBefore, done), (false, true));
-    assert_eq!(inserted(Fault::HalfOpenToServer, query), (false, false));
-    assert_eq!(inserted(Fault::Late(Duration::from_millis(20)), query), (true, true));
+    assert_eq!(inserted(Fault::CutBefore, query, false), (false, false));
+    assert_eq!(inserted(Fault::CutWithin, query, false), (false, false));
+    assert_eq!(inserted(Fault::CutAfter, query, true), (false, true));
+    assert_eq!(inserted(Fault::CutBefore, done, true), (false, true));
+    assert_eq!(inserted(Fault::HalfOpenToServer, query, false), (false, false));
+    assert_eq!(inserted(Fault::Late(Duration::from_millis(20)), query, true), (true, true));
     Ok(())
 }
 
@@ -85,12 +88,22 @@ impl Echo {
         });
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port()))?;
         (&client).write_all(&FIRST)?;
-        client.set_read_timeout(Some(Duration::from_millis(100)))?;
         Ok(Self { client, proxy })
     }
 
+    /// Sends a message, and waits for its echo, or for the end of the connection.
     fn ask(&self) -> Result<(), ErrorKind> {
+        self.ask_within(PATIENCE)
+    }
+
+    /// Sends a message, and waits for its echo for a short time.
+    fn ask_briefly(&self) -> Result<(), ErrorKind> {
+        self.ask_within(Duration::from_millis(100))
+    }
+
+    fn ask_within(&self, limit: Duration) -> Result<(), ErrorKind> {
         let ask = || {
+            self.client.set_read_timeout(Some(limit))?;
             (&self.client).write_all(&MESSAGE)?;
             (&self.client).read_exact(&mut [0; MESSAGE.len()])
         };
@@ -105,8 +118,8 @@ fn a_half_open_connection_is_silent() -> TestResult {
             let echo = Echo::new()?;
             assert_eq!(echo.ask(), Ok(()));
             echo.proxy.inject(fault, 1, Admission::Refused, move |message| message.direction == direction);
-            assert_eq!((echo.ask(), echo.ask()), (Ok(()), Err(ErrorKind::WouldBlock)), "{fault:?}");
-            assert_eq!(echo.ask(), Err(ErrorKind::WouldBlock), "{fault:?}");
+            assert_eq!((echo.ask(), echo.ask_briefly()), (Ok(()), Err(ErrorKind::WouldBlock)), "{fault:?}");
+            assert_eq!(echo.ask_briefly(), Err(ErrorKind::WouldBlock), "{fault:?}");
             let mut refused = TcpStream::connect((Ipv4Addr::LOCALHOST, echo.proxy.port()))?;
             assert!(matches!(refused.read(&mut [0]), Ok(0) | Err(_)));
             echo.proxy.heal();
@@ -116,7 +129,7 @@ fn a_half_open_connection_is_silent() -> TestResult {
     let echo = Echo::new()?;
     echo.ask().map_err(|kind| kind.to_string())?;
     echo.proxy.partition();
-    assert_eq!(echo.ask(), Err(ErrorKind::WouldBlock));
+    assert_eq!(echo.ask_briefly(), Err(ErrorKind::WouldBlock));
     let ignored = TcpStream::connect((Ipv4Addr::LOCALHOST, echo.proxy.port()))?;
     ignored.set_read_timeout(Some(Duration::from_millis(50)))?;
     (&ignored).write_all(&FIRST)?;

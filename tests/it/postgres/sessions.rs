@@ -10,6 +10,7 @@ use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, PostgresOptions, PostgresStore, RecordKind, Revision, Scan, StoreError};
 use strongroom::{Kms, Result};
 
+use super::bounds::PATIENT;
 use super::message_faults::tests_all;
 use super::outcome::{counter, increment};
 use crate::support::child_process::child;
@@ -185,7 +186,7 @@ fn both_ends_of_an_idle_connection_probe_each_other() -> TestResult {
         for (from, to) in [(server.port(), client), (client, server.port())] {
             let begun = Instant::now();
             while !probes_soon(&fs::read_to_string("/proc/net/tcp")?, from, to) {
-                assert!(begun.elapsed() < Duration::from_secs(5), "no probe from port {from} to port {to}");
+                assert!(begun.elapsed() < PATIENT, "no probe from port {from} to port {to}");
                 thread::sleep(Duration::from_millis(50));
             }
         }
@@ -250,7 +251,7 @@ fn loses_its_network_within_a_batch() -> TestResult {
     // The first call may find that its connections are lost, too.
     let begun = Instant::now();
     while let Err(error) = increment(&direct) {
-        assert!(begun.elapsed() < Duration::from_secs(3), "the lock is still held: {error}");
+        assert!(begun.elapsed() < PATIENT, "the lock is still held: {error}");
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use super::{Result, SUPERUSER};
 use crate::support::child_process::fast_folder;
 
 /// The time for a start, for a stop, and for a state of replication.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Space that a server may need. Some containers have less of it in memory.
 const SPACE: u64 = 1 << 30;

@@ -222,9 +222,11 @@ fn accept(listener: &TcpListener, network: &Arc<Network>) {
         let Ok(client) = client else { continue };
         let (admission, target) = {
             let state = network.state();
+            if state.ended {
+                return;
+            }
             (state.admission, state.target)
         };
-        // What is accepted during the end of the proxy is refused.
         let connection = match admission {
             Admission::Refused => continue,
             Admission::Ignored => Connection::to_nowhere(client),
@@ -236,6 +238,7 @@ fn accept(listener: &TcpListener, network: &Arc<Network>) {
         let connection = Arc::new(connection);
         {
             let mut state = network.state();
+            // What is accepted during the end of the proxy is refused.
             if state.ended {
                 return connection.cut();
             }
