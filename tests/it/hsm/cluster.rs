@@ -321,7 +321,7 @@ fn a_member_that_failed_is_active_after_a_probe_once_it_is_back() {
 
 #[test]
 fn a_member_whose_module_hangs_is_not_called() {
-    let calls = CallMode::Deadline { deadline: Duration::from_millis(500), threads: 4 };
+    let calls = CallMode::Deadline { deadline: Duration::from_millis(1_500), threads: 4 };
     let Some(world) = World::new(calls) else { return };
     let cluster = world.cluster();
     connect(&cluster);

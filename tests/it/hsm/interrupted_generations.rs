@@ -27,11 +27,14 @@ const ORDERS: &str = "STRONGROOM_HSM_GENERATION_KILL";
 /// The number of calls between two kills, in the short run and in the full run.
 const STEPS: [usize; 2] = [67, 5];
 
+/// The deadline of each call: long enough for those of a busy machine that do not hang.
+const DEADLINE_MILLIS: u64 = 1_500;
+
 /// Returns a cluster of one slot whose calls have a deadline. The token does not reveal that its
 /// calls must be serialized.
 fn with_deadlines(hsm: &SoftHsm) -> Pkcs11Cluster {
     hsm.shim().conceal_manufacturer();
-    let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 8 };
+    let mode = CallMode::Deadline { deadline: Duration::from_millis(DEADLINE_MILLIS), threads: 8 };
     let config = TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned()))
         .call_mode(mode)
         .circuit_breaker(u32::MAX, Duration::ZERO);
@@ -132,7 +135,7 @@ fn a_root_key_that_a_token_generates_shortly_after_the_deadline_is_erased() {
     let generator = with_deadlines(hsm);
     let others = world.vendor_managed(&hsm.bare_path());
     for skip in [0, 1] {
-        hsm.shim().rule(Function::GenerateKey, skip, 1, Action::Sleep(900));
+        hsm.shim().rule(Function::GenerateKey, skip, 1, Action::Sleep(DEADLINE_MILLIS + 1_000));
         let error = generate(&generator, "root");
         assert!(named_ids(&error).is_empty(), "nothing remains: {error}");
         let_all_calls_return(hsm, slot(&generator));

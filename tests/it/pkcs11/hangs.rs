@@ -3,16 +3,19 @@
 use std::thread;
 use std::time::Duration;
 
-use strongroom::provider::pkcs11::{CallMode, ErrorClass, Token};
+use strongroom::provider::pkcs11::{CallMode, ErrorClass, Module, Token};
 use strongroom_pkcs11_faults::{Action, Function};
 
-use super::{aes, config, module, pin, soft_hsm, token};
+use super::{aes, config, module, options, pin, soft_hsm, token};
 use crate::support::soft_tokens::{ClearedAtEnd, overtaken};
+
+/// Long enough for the calls of a busy machine that do not hang.
+const DEADLINE: Duration = Duration::from_millis(1_500);
 
 #[test]
 fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
     let Some(hsm) = soft_hsm("a_call_that_hangs_costs_one_thread_in_deadline_mode", &["one", "two"]) else { return };
-    let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 3 };
+    let mode = CallMode::Deadline { deadline: DEADLINE, threads: 3 };
     let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
     let other = super::token(&hsm, "two");
     other.connect().expect("the token connects");
@@ -58,7 +61,7 @@ fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
 #[test]
 fn a_call_that_hangs_opens_the_circuit_breaker() {
     let Some(hsm) = soft_hsm("a_call_that_hangs_opens_the_circuit_breaker", &["one"]) else { return };
-    let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 2 };
+    let mode = CallMode::Deadline { deadline: DEADLINE, threads: 2 };
     let config = config("one").call_mode(mode).circuit_breaker(1, Duration::from_secs(3_600));
     let token = Token::new(&module(&hsm), config, pin());
     token.connect().expect("the token connects");
@@ -118,12 +121,14 @@ fn a_login_that_hangs_does_not_hang_the_others() {
 
 #[test]
 fn an_initialization_is_waited_for_and_does_not_hang_the_others() {
-    let Some(hsm) = soft_hsm("an_initialization_is_waited_for_and_does_not_hang_the_others", &["one", "two"]) else {
-        return;
-    };
-    for (action, is_waited_for) in [(Action::Sleep(100), true), (Action::Hang, false)] {
+    let test = "an_initialization_is_waited_for_and_does_not_hang_the_others";
+    let (short, long) = (Duration::from_millis(300), Duration::from_secs(60));
+    for (action, wait, is_waited_for) in [(Action::Sleep(100), long, true), (Action::Hang, short, false)] {
+        // A module has the options with which it was first loaded.
+        let Some(hsm) = soft_hsm(test, &["one", "two"]) else { return };
+        let module = Module::load_with(hsm.shim().path(), options().wait(wait)).expect("the shim is a module");
         // Their module is finalized with the last of them.
-        let [one, two] = ["one", "two"].map(|label| token(&hsm, label));
+        let [one, two] = ["one", "two"].map(|label| Token::new(&module, config(label), pin()));
         let calls = hsm.shim().calls(Function::Initialize);
         hsm.shim().rule(Function::Initialize, 0, 1, action);
         thread::scope(|scope| {
@@ -138,7 +143,7 @@ fn an_initialization_is_waited_for_and_does_not_hang_the_others() {
             if is_waited_for {
                 return waited.expect("the module is initialized in time");
             }
-            let error = waited.expect_err("the module waits at most 300 ms");
+            let error = waited.expect_err("the initialization hangs");
             assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
             assert!(error.to_string().contains("is being initialized"), "{error}");
         });
@@ -150,7 +155,7 @@ fn an_initialization_is_waited_for_and_does_not_hang_the_others() {
 #[test]
 fn more_callers_than_sessions_wait_for_their_turn() {
     let Some(hsm) = soft_hsm("more_callers_than_sessions_wait_for_their_turn", &["one"]) else { return };
-    let token = Token::new(&module(&hsm), config("one").max_sessions(2), pin());
+    let token = Token::new(&module(&hsm), config("one").max_sessions(2).session_wait(Duration::from_secs(60)), pin());
     let key = aes(&token, 1);
     thread::scope(|scope| {
         for _ in 0..8 {

@@ -26,7 +26,7 @@ use crate::support::soft_tokens::{nss, soft_hsm};
 
 /// Module options that allow immediate reinitialization and never wait long.
 fn options() -> ModuleOptions {
-    ModuleOptions::default().reinitialize_interval(Duration::ZERO).wait(Duration::from_millis(300))
+    ModuleOptions::default().reinitialize_interval(Duration::ZERO).wait(Duration::from_secs(1))
 }
 
 fn module(hsm: &SoftHsm) -> Module {
