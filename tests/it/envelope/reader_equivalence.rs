@@ -178,9 +178,16 @@ fn several_threads_read_small_frames_as_fast_as_one() -> Result<(), Box<dyn std:
         assert!(push(&envelope, &message, message.len()).1.as_ref() == Ok(&text));
         Ok::<_, Error>(start.elapsed())
     };
-    let (one, two) = (time(1)?, time(2)?);
-    assert!(two < 20 * one + Duration::from_secs(1), "{one:?} with one thread, {two:?} with two");
-    Ok(())
+    let mut times = Vec::new();
+    // On a busy machine, several attempts may be needed.
+    while times.len() < 20 {
+        let (one, two) = (time(1)?, time(2)?);
+        if two < 20 * one + Duration::from_secs(1) {
+            return Ok(());
+        }
+        times.push((one, two));
+    }
+    panic!("times with one and with two threads: {times:?}")
 }
 
 #[test]
