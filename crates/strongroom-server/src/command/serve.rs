@@ -172,15 +172,16 @@ async fn sign_checkpoints(checkpoints: Option<Checkpoints>) {
 fn load_again(state: &State, credentials: &CredentialsFile, tls: Option<&TlsFiles>) {
     match credentials.load(state.kms()) {
         Ok(keys) => {
-            tracing::info!(access_keys = keys.len(), "reloaded the access keys");
+            let number = keys.len();
             state.replace_keys(keys);
+            tracing::info!(access_keys = number, "reloaded the access keys");
         }
         Err(error) => tracing::error!(error = %error, "the previous access keys stay in use"),
     }
     match tls.map(TlsFiles::load) {
         Some(Ok(config)) => {
-            tracing::info!("reloaded the certificate");
             state.replace_tls(config);
+            tracing::info!("reloaded the certificate");
         }
         Some(Err(error)) => tracing::error!(error = %error, "the previous certificate stays in use"),
         None => {}

@@ -134,7 +134,9 @@ async fn exchange<S>(
             }
             () = wait_for_stop(&mut stopping) => {
                 connection.as_mut().graceful_shutdown();
-                let _ = timeout(state.limits.shutdown_time, connection).await;
+                // Later than the server gives up, so that it notices that a request was abandoned.
+                let limit = state.limits.shutdown_time.saturating_add(CLOSING_TIME);
+                let _ = timeout(limit, connection).await;
                 return;
             }
         }

@@ -187,8 +187,6 @@ impl Running {
             assert!(started.elapsed() < Duration::from_secs(60), "{expected}: {}", self.log.lock().unwrap());
             std::thread::sleep(Duration::from_millis(20));
         }
-        // The last step of a reload follows immediately.
-        std::thread::sleep(Duration::from_millis(200));
     }
 
     /// Sends a signal, waits for the end, and returns the log.
