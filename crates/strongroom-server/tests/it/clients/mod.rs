@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use strongroom::Kms;
 use strongroom::audit::{AuditEvent, Outcome};
 use strongroom::key::ClusterId;
 use strongroom::provider::MemoryCluster;
-use strongroom::{Clock, Kms, SystemClock, Timestamp};
 use strongroom_server::http::Limits;
 
-use crate::support::server::TestServer;
+use crate::support::server::{GatedClock, TestServer};
 
 /// Clusters with IDs as in AWS, and the password of their crypto users.
 const CLUSTERS: [&str; 2] = ["cluster-2a34b5cdefg", "cluster-3b45c6defgh"];
@@ -37,17 +37,6 @@ fn server_with_clusters() -> TestServer {
 struct HeldServer {
     server: TestServer,
     gate: Arc<Mutex<()>>,
-}
-
-/// The clock of the system, which stops while the gate is closed.
-#[derive(Debug)]
-struct GatedClock(Arc<Mutex<()>>);
-
-impl Clock for GatedClock {
-    fn now(&self) -> Timestamp {
-        drop(self.0.lock().unwrap());
-        SystemClock.now()
-    }
 }
 
 impl HeldServer {

@@ -92,7 +92,7 @@ fn large_header_lists_are_refused() {
     send(&mut stream, &frame(HEADERS, COMPLETE, 1, &block));
     let started = Instant::now();
     goaway_codes(&mut stream);
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < Duration::from_secs(60));
     assert!(server.exchange(HEALTH).contains("200 OK"));
 }
 
@@ -107,18 +107,27 @@ fn pings_and_settings_do_not_keep_a_connection_open() {
     assert!(server.exchange(HEALTH).contains("200 OK"));
 }
 
+/// More than the buffers of a connection contain.
+const MOST_BYTES: usize = 64 << 20;
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Sends bytes again and again without reading, until the server ends the connection.
 fn ends(stream: &mut TcpStream, bytes: &[u8]) {
     stream.set_write_timeout(Some(Duration::from_millis(200))).unwrap();
-    let started = Instant::now();
+    let (started, mut progress, mut sent) = (Instant::now(), Instant::now(), 0);
     loop {
         match stream.write(bytes) {
             // The buffers are full, because the server waits for the client to read.
             Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => {}
             Err(_) => return,
-            Ok(_) => {}
+            Ok(length) => {
+                sent += length;
+                progress = Instant::now();
+            }
         }
-        assert!(started.elapsed() < Duration::from_secs(60), "the server keeps the connection");
+        // A busy machine may need long until the buffers are full.
+        let is_early = started.elapsed() < LIMIT || (sent < MOST_BYTES && progress.elapsed() < LIMIT);
+        assert!(is_early, "the server keeps the connection after {sent} bytes");
     }
 }
 
@@ -136,20 +145,32 @@ fn a_client_that_never_reads_is_disconnected() {
     assert!(send(&mut stream, &[preface(), settings, requests].concat()));
     let started = Instant::now();
     read_all(&mut stream);
-    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(started.elapsed() < Duration::from_secs(60));
 }
+
+/// The time after which the server has probably read what was sent. If it had not, a test begins again
+/// with the next one: a busy machine may need longer.
+const PAUSES: [Duration; 3] = [Duration::from_millis(500), Duration::from_secs(5), Duration::from_secs(30)];
 
 #[test]
 fn large_bodies_share_a_limited_memory() {
-    let limits = Limits { large_bodies_bytes: 1 << 20, body_time: Duration::from_secs(20), ..Limits::default() };
+    assert!(PAUSES.into_iter().any(refuses_a_second_large_body));
+}
+
+/// Returns `false` if the server had not read the first body when it read the second.
+fn refuses_a_second_large_body(pause: Duration) -> bool {
+    let limits = Limits { large_bodies_bytes: 1 << 20, body_time: Duration::from_secs(300), ..Limits::default() };
     let server = insecure(limits);
     let body = format!("{{\"Ignored\": \"{}\"}}", "x".repeat(700_000));
     let request = call("ListKeys", "Connection: close\r\n", &body);
     // Another client has sent all of its body but the last byte.
     let mut other = server.connect();
     other.write_all(&request.as_bytes()[..request.len() - 1]).unwrap();
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(pause);
     let answer = server.exchange(request.as_bytes());
+    if statuses(&answer) == ["200"] {
+        return false;
+    }
     assert_eq!(header(&answer, "x-amzn-errortype"), Some("ThrottlingException"), "{answer}");
     assert_eq!((statuses(&answer), header(&answer, "x-amz-retry-after")), (vec!["400"], Some("100")));
     // Small bodies need no share.
@@ -157,11 +178,17 @@ fn large_bodies_share_a_limited_memory() {
     other.write_all(b"}").unwrap();
     assert_eq!(statuses(&read_all(&mut other)), ["200"]);
     assert_eq!(statuses(&server.exchange(request.as_bytes())), ["200"]);
+    true
 }
 
 #[test]
 fn the_number_of_requests_is_limited() {
-    let server = insecure(Limits { requests: 2, ..Limits::default() });
+    assert!(PAUSES.into_iter().any(refuses_a_third_request));
+}
+
+/// Returns `false` if the server had not read the first two requests when it read the third.
+fn refuses_a_third_request(pause: Duration) -> bool {
+    let server = insecure(Limits { requests: 2, body_time: Duration::from_secs(300), ..Limits::default() });
     let request = call("ListKeys", "Connection: close\r\n", "{}");
     let begun: Vec<TcpStream> = (0..2)
         .map(|_| {
@@ -170,12 +197,16 @@ fn the_number_of_requests_is_limited() {
             stream
         })
         .collect();
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(pause);
     let answer = server.exchange(request.as_bytes());
+    if statuses(&answer) == ["200"] {
+        return false;
+    }
     assert_eq!(header(&answer, "x-amzn-errortype"), Some("ThrottlingException"), "{answer}");
     for mut stream in begun {
         stream.write_all(b"}").unwrap();
         assert_eq!(statuses(&read_all(&mut stream)), ["200"]);
     }
     assert_eq!(statuses(&server.exchange(request.as_bytes())), ["200"]);
+    true
 }

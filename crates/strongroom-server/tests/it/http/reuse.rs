@@ -103,7 +103,7 @@ fn lingering_is_limited() {
     let started = Instant::now();
     // The client does not close, and sends a byte now and then.
     while stream.write_all(b"x").is_ok() {
-        assert!(started.elapsed() < Duration::from_secs(30), "the server never closes");
+        assert!(started.elapsed() < Duration::from_secs(60), "the server never closes");
         thread::sleep(Duration::from_millis(50));
     }
 }
@@ -192,7 +192,7 @@ fn half_closed_connections_end() {
         stream.shutdown(Shutdown::Write).unwrap();
         let started = Instant::now();
         let answer = read_all(&mut stream);
-        assert!(started.elapsed() < Duration::from_secs(8), "{length}");
+        assert!(started.elapsed() < Duration::from_secs(60), "{length}");
         assert!(
             answer.is_empty() || answer.starts_with("HTTP/1.1 200 ") || answer.starts_with("HTTP/1.1 400 "),
             "{answer}"

@@ -86,7 +86,7 @@ fn a_crowd_of_connections_keeps_nobody_out() {
     // A new client is answered, while the crowd is connected, and others may come.
     let new = Instant::now();
     assert!(call(&mut connect(&running)), "a new client is not answered");
-    assert!(new.elapsed() < Duration::from_secs(10), "a new client waited for {:?}", new.elapsed());
+    assert!(new.elapsed() < Duration::from_secs(60), "a new client waited for {:?}", new.elapsed());
     let used = resident_kib(&running).saturating_sub(before);
     println!("{size} connections in {:?}: {used} KiB for {} places", started.elapsed(), limit.min(size));
     assert!(used < limit * KIB_PER_CONNECTION + 32 * 1_024, "{used} KiB");

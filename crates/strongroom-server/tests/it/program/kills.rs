@@ -1,7 +1,8 @@
 //! A server that is killed under load: nothing that it acknowledged is lost, and its audit trail is
 //! intact.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use strongroom::Kms;
@@ -64,6 +65,8 @@ fn killed_server_keeps_every_acknowledged_change() {
 
 /// Changes keys on several connections until the server is killed.
 pub(super) fn change_until_killed(running: &Running, kill: usize, time: Duration) -> Vec<Acknowledged> {
+    // A busy machine may need longer for the first keys.
+    let made = AtomicUsize::new(0);
     let change = |thread: usize| {
         let mut keys = Vec::new();
         let mut number = 0;
@@ -74,13 +77,19 @@ pub(super) fn change_until_killed(running: &Running, kill: usize, time: Duration
             number += 1;
             if !key.arn.is_empty() {
                 keys.push(key);
+                made.fetch_add(1, Ordering::Relaxed);
             }
         }
         keys
     };
     std::thread::scope(|scope| {
+        let change = &change;
         let threads: Vec<_> = (0..4).map(|thread| scope.spawn(move || change(thread))).collect();
         std::thread::sleep(time);
+        let started = Instant::now();
+        while made.load(Ordering::Relaxed) < 4 && started.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         running.signal("KILL");
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     })

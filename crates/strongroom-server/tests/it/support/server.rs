@@ -2,13 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use strongroom::audit::MemoryTrail;
 use strongroom::identity::{Locality, Principal};
-use strongroom::{Kms, KmsBuilder};
+use strongroom::{Clock, Kms, KmsBuilder, SystemClock, Timestamp};
 use strongroom_server::credentials::{AccessKey, AccessKeys};
 use strongroom_server::http::{Limits, Server, State};
 use strongroom_server::metrics::Metrics;
@@ -20,6 +20,17 @@ pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 pub(crate) const ALICE_ACCESS_KEY: &str = "AKIAI44QH8DHBEXAMPLE";
 pub(crate) const ALICE: &str = "arn:aws:iam::000000000000:user/alice";
 pub(crate) const REGION: &str = "eu-central-1";
+
+/// The clock of the system, which stops while the gate is closed.
+#[derive(Debug)]
+pub(crate) struct GatedClock(pub(crate) Arc<Mutex<()>>);
+
+impl Clock for GatedClock {
+    fn now(&self) -> Timestamp {
+        drop(self.0.lock().unwrap());
+        SystemClock.now()
+    }
+}
 
 /// A running server. Dropping it shuts it down.
 pub(crate) struct TestServer {
