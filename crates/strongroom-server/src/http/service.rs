@@ -75,7 +75,8 @@ impl Context<'_> {
                     _ => None,
                 };
                 let status = allow.map_or(StatusCode::NOT_FOUND, |_| StatusCode::METHOD_NOT_ALLOWED);
-                let text = "The server answers POST / (AWS KMS and STS), GET /health and GET /metrics.";
+                let text =
+                    "The server answers POST / (AWS KMS, STS and the Parameter Store), GET /health and GET /metrics.";
                 let answer = Answer::exception(Protocol::Json, status, "UnknownOperationException", text, id);
                 self.discard_body(request, Answer { allow, ..answer }).await
             }
@@ -103,7 +104,7 @@ impl Context<'_> {
     async fn perform(&self, request: Request<Incoming>) -> Answer {
         let Self { state, peer, id, in_flight } = *self;
         let Some(protocol) = protocol(&request) else {
-            let text = "The Content-Type must be application/x-amz-json-1.1, or a form for STS.";
+            let text = "The Content-Type must be application/x-amz-json-1.1 (AWS KMS and the Parameter Store), or a form (STS).";
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             let answer = Answer::exception(Protocol::Json, status, "SerializationException", text, id);
             return self.discard_body(request, answer).await;

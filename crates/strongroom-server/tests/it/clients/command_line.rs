@@ -11,20 +11,20 @@ use crate::support::peer::{self, Conversation};
 use crate::support::server::{ACCESS_KEY, ALICE_ACCESS_KEY, TestServer};
 
 /// The AWS CLI, in a folder with files for its arguments.
-struct CommandLine {
+pub(super) struct CommandLine {
     process: Conversation,
     folder: TempDir,
 }
 
 /// The outcome of a command.
-struct Output {
-    code: i64,
+pub(super) struct Output {
+    pub(super) code: i64,
     stdout: String,
     stderr: String,
 }
 
 impl CommandLine {
-    fn start(python: &Path, server: &TestServer, access_key: &str) -> Self {
+    pub(super) fn start(python: &Path, server: &TestServer, access_key: &str) -> Self {
         Self::with(python, &server.environment(access_key))
     }
 
@@ -33,7 +33,7 @@ impl CommandLine {
         Self { process, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn run(&mut self, command: &str) -> Output {
+    pub(super) fn run(&mut self, command: &str) -> Output {
         let arguments: Vec<&str> = command.split(' ').collect();
         let answer = self.process.ask(&json!(arguments));
         let text = |name: &str| answer[name].as_str().unwrap().to_owned();
@@ -41,26 +41,26 @@ impl CommandLine {
     }
 
     /// Runs a command that must succeed, and returns its JSON, or `null` if it prints nothing.
-    fn must(&mut self, command: &str) -> Value {
+    pub(super) fn must(&mut self, command: &str) -> Value {
         let output = self.run(command);
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "aws {command}");
         if output.stdout.is_empty() { Value::Null } else { serde_json::from_str(&output.stdout).unwrap() }
     }
 
     /// Runs a command that must succeed without output.
-    fn nothing(&mut self, command: &str) {
+    pub(super) fn nothing(&mut self, command: &str) {
         assert_eq!(self.must(command), Value::Null, "aws {command}");
     }
 
     /// Runs a command that must succeed, and returns its output as text.
-    fn text(&mut self, command: &str) -> String {
+    pub(super) fn text(&mut self, command: &str) -> String {
         let output = self.run(&format!("{command} --output text"));
         assert_eq!((output.code, output.stderr.as_str()), (0, ""), "aws {command}");
         output.stdout.trim().to_owned()
     }
 
     /// Runs a command that must fail with an exception.
-    fn refused(&mut self, command: &str, exception: &str) {
+    pub(super) fn refused(&mut self, command: &str, exception: &str) {
         let output = self.run(command);
         // 255 in version 1 of the AWS CLI, 254 in version 2.
         assert_eq!((output.code, output.stdout.as_str()), (255, ""), "aws {command}");

@@ -4,6 +4,7 @@ mod boto3;
 mod command_line;
 mod encryption_sdk;
 mod javascript;
+mod parameters;
 mod rust;
 
 use std::collections::BTreeMap;

@@ -71,11 +71,21 @@ fn unsigned_requests_are_refused() {
 #[test]
 fn other_routes_and_media_types_are_refused() {
     let server = TestServer::start();
-    assert!(get(&server, "/keys").starts_with("HTTP/1.1 404 "));
-    assert!(get(&server, "/").starts_with("HTTP/1.1 405 "));
-    for content_type in ["", "Content-Type: text/plain\r\n", "Content-Type: application/cbor\r\n"] {
-        assert!(post(&server, content_type, "{}").starts_with("HTTP/1.1 415 "), "{content_type}");
+    for (path, status) in [("/keys", "404"), ("/", "405")] {
+        let answer = get(&server, path);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        assert!(names_every_api(&answer), "{answer}");
     }
+    for content_type in ["", "Content-Type: text/plain\r\n", "Content-Type: application/cbor\r\n"] {
+        let answer = post(&server, content_type, "{}");
+        assert!(answer.starts_with("HTTP/1.1 415 "), "{content_type}");
+        assert!(names_every_api(&answer), "{answer}");
+    }
+}
+
+/// Returns `true` if the text of a refusal names the APIs that the server has.
+fn names_every_api(answer: &str) -> bool {
+    ["AWS KMS", "STS", "Parameter Store"].iter().all(|api| answer.contains(api))
 }
 
 #[test]

@@ -153,6 +153,8 @@ fn aws_command_line() {
     let world = World::new();
     let function = format!("aws() {{ '{}' -m awscli \"$@\"; }}\n", python.display());
     assert_eq!(world.run(&(function.clone() + block("AWS CLI", "sh"))), "4711");
+    let printed = world.run(&(function.clone() + block("Parameter Store", "sh")));
+    assert!(printed.contains("\"Version\": 1") && printed.ends_with("\n4711\n"), "{printed}");
     // The command that the start prints works wherever it is pasted, also if the environment has other
     // access keys.
     let line = world.running.output.lines().find_map(|line| line.strip_prefix("try: ")).unwrap();
