@@ -97,9 +97,9 @@ else
 fi
 
 # The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
-# disk faults, damage to every byte, every test of the KMS on PostgreSQL, thousands of kills of a
-# database server and every fault of its network, ten thousand connections, and every return value of a
-# token at every call.
+# disk faults, damage to every byte, every test of the KMS on PostgreSQL, hundreds of kills of processes
+# that change parameters, thousands of kills of a database server and every fault of its network, ten
+# thousand connections, and every return value of a token at every call.
 if [ -n "$long" ]; then
     long_test() { timed env "$@"; }
     it=("${all[@]}" --test it -- --nocapture)
@@ -107,6 +107,7 @@ if [ -n "$long" ]; then
     long_test STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 "${it[@]}" crash:: bit_rot::
     long_test STRONGROOM_EVERY_STORE=all "${it[@]}" every_store::
     long_test STRONGROOM_TRAIL_KILLS=200 "${it[@]}" trail_kills::
+    long_test STRONGROOM_PARAMETER_KILLS=200 "${it[@]}" parameters::kills::
     long_test STRONGROOM_SERVER_KILLS=2000 STRONGROOM_MESSAGE_FAULTS=all STRONGROOM_HISTORIES=500 "${it[@]}" postgres::
     long_test STRONGROOM_CONNECTIONS=10000 STRONGROOM_FLOOD=200000 STRONGROOM_ENDPOINT_KILLS=100 "${all[@]}" --test server -- --nocapture crowds:: floods:: kills::
     long_test STRONGROOM_GRANTS=50000 "${all[@]}" --lib grants_as_its_quota

@@ -161,7 +161,7 @@ fn names_and_selectors_of_other_alphabets_do_not_exist() -> TestResult {
     assert_eq!(parameters.get("/a:1")?.selector(), Some("1"));
     let labeled = parameters.label("/a", None, ["größe", "a b", "", "a:b", "live"])?;
     assert_eq!(labeled.invalid_labels, ["größe", "a b", "", "a:b"]);
-    // Changes take no selector.
+    // Changes accept no selector.
     for refused in [
         parameters.delete("/a:1").map(drop),
         parameters.label("/a:1", None, ["x"]).map(drop),
@@ -260,7 +260,7 @@ fn a_denied_name_is_denied_in_every_form() -> TestResult {
     Ok(())
 }
 
-/// A path is authorized by itself, in every form, and not by what is below it.
+/// A path is authorized by itself, in every form. The parameters below it have no influence.
 #[test]
 fn a_denied_path_is_denied_in_every_form() -> TestResult {
     let kms = any_store::kms()?;

@@ -37,8 +37,8 @@ fn replace(other: &Parameters) -> Result<()> {
     other.label("/a", Some(1), ["live"]).map(drop)
 }
 
-/// An earlier version is a record of its own. It must not be taken for that of a parameter that was
-/// deleted in between, which had another type and other tags.
+/// An earlier version is a separate record. It must not be confused with a version of a parameter of
+/// the same name that was deleted in between, and had another type and other tags.
 #[test]
 fn a_version_of_a_later_parameter_is_not_one_of_the_earlier() -> TestResult {
     for name in ["/a:1", "/a:live"] {

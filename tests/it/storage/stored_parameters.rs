@@ -1,5 +1,5 @@
 //! A store with parameters in every build, also in those without the feature `parameters`: they lose
-//! nothing of it, and rotate, verify and back up what they do not know.
+//! no record, and rotate, verify and back up records that they cannot read.
 
 use std::sync::Arc;
 

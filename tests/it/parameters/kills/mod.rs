@@ -38,8 +38,8 @@ fn trail_in(folder: &Path) -> PathBuf {
     folder.join("trail")
 }
 
-/// Runs processes on a store, kills one after the other, and checks what they leave. `start` returns
-/// the command for a process, which finds the trail in the folder.
+/// Runs processes on a store, kills one after the other, and checks the store and the trail. `start`
+/// returns the command for a process, which finds the trail in the folder.
 fn run(
     open_store: &dyn Fn() -> Result<Arc<dyn KeyStore>>,
     start: &dyn Fn(&Path) -> io::Result<std::process::Command>,
@@ -53,18 +53,20 @@ fn run(
     drop(parameters);
 
     let mut workers = (0..PROCESSES).map(|slot| Worker::start(start(folder)?, slot)).collect::<io::Result<Vec<_>>>()?;
-    workers.iter().try_for_each(Worker::wait_for_first_change)?;
     let mut reports = Vec::new();
     for _ in 0..kills {
-        thread::sleep(Duration::from_millis(30 + u64::try_from(random(150)?)?));
         let worker = workers.swap_remove(random(PROCESSES)?);
+        // Some are killed at any moment, even while they open the store, and most during changes.
+        if random(4)? > 0 {
+            worker.wait_for_change()?;
+        }
+        thread::sleep(Duration::from_millis(u64::try_from(random(150)?)?));
         let slot = worker.slot();
         reports.push(worker.kill()?);
-        // The replacement may be killed at any moment, even while it opens the store.
         workers.push(Worker::start(start(folder)?, slot)?);
     }
     // The last process of each slot ends by itself, after at least one change.
-    workers.iter().try_for_each(Worker::wait_for_first_change)?;
+    workers.iter().try_for_each(Worker::wait_for_change)?;
     for worker in workers {
         reports.push(worker.end()?);
     }

@@ -1,4 +1,4 @@
-//! What processes report, and what the audit trail contains.
+//! Reports of processes, and the changes in the audit trail.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

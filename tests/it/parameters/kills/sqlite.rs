@@ -19,7 +19,7 @@ const CHILD: &str = "parameters::kills::sqlite::works_until_killed";
 const FILE: &str = "STRONGROOM_PARAMETERS_FILE";
 
 fn open_file(path: &Path) -> Result<Arc<dyn KeyStore>> {
-    // With many writers on few processors, SQLite may make one of them wait for a long time.
+    // With many writers on few processors, one of them may wait for a long time.
     let options = SqliteOptions::default().busy_timeout(Duration::from_secs(120));
     Ok(Arc::new(SqliteStore::open_with(path, &CryptoBackend::default(), options)?))
 }

@@ -22,7 +22,7 @@ pub(super) const RACES: usize = 7;
 
 /// The number of the slot that a process fills. A process that is killed leaves it to the next.
 const SLOT: &str = "STRONGROOM_PARAMETERS_SLOT";
-/// Maximum time until a process on a busy machine reports its first change.
+/// Maximum time until a process on a busy machine reports a change.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn own_label(slot: usize) -> String {
@@ -33,7 +33,7 @@ pub(super) fn own_label(slot: usize) -> String {
 pub(super) struct Worker {
     slot: usize,
     process: Child,
-    first_change: mpsc::Receiver<()>,
+    change: mpsc::Receiver<()>,
     listener: thread::JoinHandle<io::Result<String>>,
 }
 
@@ -42,7 +42,7 @@ impl Worker {
         command.env(SLOT, slot.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn()?;
         let mut output = BufReader::new(process.stdout.take().expect("a pipe"));
-        let (reports, first_change) = mpsc::sync_channel(1);
+        let (reports, change) = mpsc::sync_channel(1);
         let listener = thread::spawn(move || {
             let mut text = String::new();
             loop {
@@ -52,34 +52,34 @@ impl Worker {
                     return Ok(text);
                 }
                 if text[start..].contains("put ") {
-                    // There is room for the first report, and only that one is waited for.
+                    // There is room for one report, and only that one is waited for.
                     let _ = reports.try_send(());
                 }
             }
         });
-        Ok(Self { slot, process, first_change, listener })
+        Ok(Self { slot, process, change, listener })
     }
 
     pub(super) const fn slot(&self) -> usize {
         self.slot
     }
 
-    /// Waits until the process has reported a change, or has ended without one.
-    pub(super) fn wait_for_first_change(&self) -> TestResult {
-        match self.first_change.recv_timeout(PATIENCE) {
+    /// Waits until the process has reported a change since the last wait, or has ended.
+    pub(super) fn wait_for_change(&self) -> TestResult {
+        match self.change.recv_timeout(PATIENCE) {
             Err(mpsc::RecvTimeoutError::Timeout) => Err(format!("no change within {PATIENCE:?}").into()),
             Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
         }
     }
 
-    /// Kills the process, and returns what it reported.
+    /// Kills the process, and returns its report.
     pub(super) fn kill(mut self) -> TestResult<Report> {
         self.process.kill()?;
         self.process.wait()?;
         self.report()
     }
 
-    /// Lets the process end by itself, and returns what it reported.
+    /// Waits until the process has ended by itself, and returns its report.
     pub(super) fn end(mut self) -> TestResult<Report> {
         drop(self.process.stdin.take());
         assert!(self.process.wait()?.success(), "a process failed: {:?}", self.report());
