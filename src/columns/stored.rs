@@ -30,6 +30,9 @@ pub(super) const BLOB: u8 = 1;
 /// The first byte of a value with a wrapped data key.
 pub(super) const DATA_KEY: u8 = 2;
 
+/// The first byte that no format will have: plaintext begins with it, or with a later one.
+const FIRST_CHARACTER: u8 = b' ';
+
 /// An encrypted value as it is stored: bytes for a column of type `BLOB`, `BYTEA` or `VARBINARY`.
 ///
 /// [`Column::encrypt`](super::Column::encrypt) returns it, and [`Column::decrypt`](super::Column::decrypt)
@@ -150,7 +153,8 @@ impl<'a> Parts<'a> {
             [] => Err(StoredValueError::Empty),
             [BLOB, ref blob @ ..] => Ok(Self::Blob { blob, prefix: BlobPrefix::parse(blob)?.0 }),
             [DATA_KEY, ref rest @ ..] => Self::with_data_key(bytes.len(), rest),
-            [format, ..] => Err(StoredValueError::Format { format }),
+            [format @ ..FIRST_CHARACTER, ..] => Err(StoredValueError::Format { format }),
+            [..] => Err(StoredValueError::NotEncrypted),
         }
     }
 
@@ -185,7 +189,7 @@ impl<'a> Parts<'a> {
 /// use strongroom::columns::{Encrypted, StoredValueError};
 ///
 /// let plaintext = Encrypted::<String>::from_bytes(b"+44 20 7946 0123".to_vec()).unwrap_err();
-/// assert_eq!(plaintext, StoredValueError::Format { format: b'+' });
+/// assert_eq!(plaintext, StoredValueError::NotEncrypted);
 /// assert_eq!(strongroom::Error::from(plaintext).kind(), ErrorKind::InvalidCiphertext);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -194,12 +198,16 @@ pub enum StoredValueError {
     /// There are no bytes. A missing value is `NULL`, and an encrypted empty value has bytes.
     #[error("it has no bytes, but every encrypted value has some")]
     Empty,
-    /// This release does not support the format, or the bytes were never encrypted.
+    /// This release does not support the format.
     #[error("its format is {format}, but only formats 1 and 2 are supported")]
     Format {
-        /// The first byte.
+        /// The first byte, a control character.
         format: u8,
     },
+    /// The bytes were never encrypted. The error does not contain the first of them, because it may be
+    /// the only one.
+    #[error("it was not encrypted by a column")]
+    NotEncrypted,
     /// The value is truncated.
     #[error("it has {length} bytes, but at least {needed} are required")]
     Truncated {

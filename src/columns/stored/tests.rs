@@ -39,6 +39,8 @@ fn malformed_values_are_rejected_with_the_reason() {
         (vec![], StoredValueError::Empty),
         (vec![0], StoredValueError::Format { format: 0 }),
         (vec![3, 1, 2], StoredValueError::Format { format: 3 }),
+        (vec![b' '], StoredValueError::NotEncrypted),
+        (vec![0xFF], StoredValueError::NotEncrypted),
         (vec![1], StoredValueError::Blob(BlobError::TooShort { length: 0, needed: 22 })),
         (vec![2], StoredValueError::Truncated { length: 1, needed: 3 }),
         (vec![2, 0], StoredValueError::Truncated { length: 2, needed: 3 }),

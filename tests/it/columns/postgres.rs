@@ -77,7 +77,7 @@ fn values_that_sql_moved_or_wrote_are_rejected() -> TestResult {
         let row = client.query_one("SELECT phone, note FROM users WHERE id = 1", &[]).await?;
         let plaintext = row.try_get::<_, Encrypted<String>>(0).expect_err("a plaintext");
         let reason = plaintext.source().and_then(|cause| cause.downcast_ref()).copied();
-        assert_eq!(reason, Some(StoredValueError::Format { format: b'+' }));
+        assert_eq!(reason, Some(StoredValueError::NotEncrypted));
         assert!(row.try_get::<_, Encrypted<String>>(1).is_err(), "text is no stored value");
         Ok(())
     })

@@ -58,7 +58,7 @@ fn bytes_that_are_no_stored_value_are_errors_of_the_driver() -> TestResult {
     let database = database()?;
     for (id, value, reason) in [
         (1, "X''", Some(StoredValueError::Empty)),
-        (2, "X'2B3434'", Some(StoredValueError::Format { format: b'+' })),
+        (2, "X'2B3434'", Some(StoredValueError::NotEncrypted)),
         (3, "zeroblob(20000000)", Some(StoredValueError::TooLong { length: 20_000_000, limit: 16_783_435 })),
         (4, "'+44 20 7946 0123'", None),
         (5, "17", None),
