@@ -30,13 +30,24 @@ pub(super) struct Cipher {
 impl Cipher {
     /// Returns the contexts of a column and tenant, and of a row.
     fn contexts(&self, row: &RowId) -> Result<(EncryptionContext, EncryptionContext)> {
-        let mut column = self.context.clone();
-        if let Some(tenant) = row.tenant_name() {
-            column.insert(TENANT, tenant);
-        }
+        let column = self.column_context(row.tenant_name());
         let mut of_row = column.clone();
         row.add_to(&mut of_row)?;
         Ok((column, of_row))
+    }
+
+    fn column_context(&self, tenant: Option<&str>) -> EncryptionContext {
+        let mut column = self.context.clone();
+        if let Some(tenant) = tenant {
+            column.insert(TENANT, tenant);
+        }
+        column
+    }
+
+    /// Encrypts an empty value that belongs to no row, to learn the key for new values of a tenant.
+    pub(super) fn encrypt_probe(&self, tenant: Option<&str>) -> Result<Vec<u8>> {
+        let column = self.column_context(tenant);
+        self.encrypt_in(&column, &column, &pad(&[], self.padding))
     }
 
     /// Encrypts a value, and returns the bytes to store.
@@ -48,14 +59,23 @@ impl Cipher {
             return Err(Error::new(ErrorKind::Validation, text));
         }
         let (column, of_row) = self.contexts(row)?;
-        let padded = pad(encoded.expose_secret(), self.padding);
+        self.encrypt_in(&column, &of_row, &pad(encoded.expose_secret(), self.padding))
+    }
+
+    /// Encrypts a padded value in the context of a row.
+    fn encrypt_in(
+        &self,
+        column: &EncryptionContext,
+        of_row: &EncryptionContext,
+        padded: &SecretBytes,
+    ) -> Result<Vec<u8>> {
         if self.data_keys.caching.is_none() && padded.len() <= MAX_PLAINTEXT_BYTES {
-            let key = self.data_keys.keys.current(&column)?;
-            let request = EncryptRequest::new(&key, padded.expose_secret()).context(&of_row);
+            let key = self.data_keys.keys.current(column)?;
+            let request = EncryptRequest::new(&key, padded.expose_secret()).context(of_row);
             let blob = self.data_keys.keys.kms().encrypt(request)?.ciphertext_blob;
             return Ok([&[BLOB][..], &blob].concat());
         }
-        let data_key = self.data_keys.for_encryption(&column, u64::try_from(padded.len()).unwrap_or(u64::MAX))?;
+        let data_key = self.data_keys.for_encryption(column, u64::try_from(padded.len()).unwrap_or(u64::MAX))?;
         let wrapped = data_key.wrapped();
         let wrapped_length = u16::try_from(wrapped.len())
             .map_err(|_| Error::new(ErrorKind::Internal, "the KMS returned a wrapped data key that is too long"))?;

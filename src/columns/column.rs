@@ -98,9 +98,8 @@ impl<T: ColumnValue> Column<T> {
     ///   [`Kms::generate_data_key`](crate::Kms::generate_data_key) for a value with a data key.
     /// - The errors of [`ColumnValue::encode`].
     pub fn encrypt(&self, row: &RowId, value: &T::Borrowed) -> Result<Encrypted<T>> {
-        let encrypted = T::encode(value).and_then(|encoded| self.cipher.encrypt(row, &encoded));
-        let bytes = encrypted.map_err(|error| self.cipher.failed("encrypt", &error))?;
-        Encrypted::from_bytes(bytes).map_err(|error| self.cipher.failed("encrypt", &error.into()))
+        let encoded = T::encode(value).map_err(|error| self.cipher.failed("encrypt", &error))?;
+        self.encrypt_encoded(row, &encoded)
     }
 
     /// Decrypts a value of a row.
@@ -112,8 +111,7 @@ impl<T: ColumnValue> Column<T> {
     /// - The errors of [`Kms::decrypt`](crate::Kms::decrypt).
     /// - The errors of [`ColumnValue::decode`].
     pub fn decrypt(&self, row: &RowId, stored: &Encrypted<T>) -> Result<T> {
-        let opened = self.cipher.decrypt(row, stored).and_then(|value| T::decode(value.expose_secret()));
-        opened.map_err(|error| self.cipher.failed("decrypt", &error))
+        self.decrypt_encoded(row, stored).map(|(_, value)| value)
     }
 }
 
@@ -160,6 +158,19 @@ impl<T> Column<T> {
 }
 
 impl<T: ColumnValue> Column<T> {
+    /// Encrypts the bytes of a value.
+    pub(super) fn encrypt_encoded(&self, row: &RowId, encoded: &SecretBytes) -> Result<Encrypted<T>> {
+        let bytes = self.cipher.encrypt(row, encoded).map_err(|error| self.cipher.failed("encrypt", &error))?;
+        Encrypted::from_bytes(bytes).map_err(|error| self.cipher.failed("encrypt", &error.into()))
+    }
+
+    /// Returns the bytes of a value, and the value that they represent.
+    pub(super) fn decrypt_encoded(&self, row: &RowId, stored: &Encrypted<T>) -> Result<(SecretBytes, T)> {
+        let opened = self.cipher.decrypt(row, stored);
+        let opened = opened.and_then(|encoded| T::decode(encoded.expose_secret()).map(|value| (encoded, value)));
+        opened.map_err(|error| self.cipher.failed("decrypt", &error))
+    }
+
     /// Returns the same column with a separate, empty cache.
     pub(super) fn with_empty_cache(&self) -> Self {
         let mut cipher = (*self.cipher).clone();
@@ -169,10 +180,9 @@ impl<T: ColumnValue> Column<T> {
         Self::from_cipher(cipher)
     }
 
-    /// Returns the key and version that encrypt new values of the row's tenant, by encrypting one.
-    pub(super) fn newest_key(&self, row: &RowId) -> Result<BlobPrefix> {
-        let probe = SecretBytes::zeroed(0);
-        let bytes = self.cipher.encrypt(row, &probe).map_err(|error| self.cipher.failed("encrypt", &error))?;
+    /// Returns the key and version that encrypt new values of a tenant, by encrypting one.
+    pub(super) fn newest_key(&self, tenant: Option<&str>) -> Result<BlobPrefix> {
+        let bytes = self.cipher.encrypt_probe(tenant).map_err(|error| self.cipher.failed("encrypt", &error))?;
         Ok(Encrypted::<T>::from_bytes(bytes)?.key())
     }
 }

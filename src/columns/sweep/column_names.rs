@@ -1,5 +1,8 @@
 //! The names of a table and its columns in SQL.
 
+/// The number of bytes of values after which a batch ends.
+pub(super) const MAX_BATCH_BYTES: usize = 32 << 20;
+
 /// The names of a table and its columns, for the ready implementations of a sweep.
 ///
 /// They are quoted in SQL, so they may contain any characters. They must come from the program, and
@@ -68,10 +71,15 @@ impl SweepColumns {
         self
     }
 
-    /// Returns the quoted name of the table.
+    /// Returns the quoted name of the table, and the alias that [`qualified`] columns have.
     pub(super) fn quoted_table(&self) -> String {
         let schema = self.schema.as_deref().map(|schema| format!("{}.", quoted(schema)));
-        format!("{}{}", schema.unwrap_or_default(), quoted(&self.table))
+        format!("{}{} AS sweep", schema.unwrap_or_default(), quoted(&self.table))
+    }
+
+    /// Returns `true` if values are written to another column than they are read from.
+    pub(super) fn has_target(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| *target != self.source)
     }
 
     /// Returns the column to write to.
@@ -79,14 +87,14 @@ impl SweepColumns {
         self.target.as_deref().unwrap_or(&self.source)
     }
 
-    /// Returns a quoted column, or `NULL` if there is none.
+    /// Returns a column, or `NULL` if there is none.
     pub(super) fn or_null(column: Option<&str>) -> String {
-        column.map_or_else(|| "NULL".to_owned(), quoted)
+        column.map_or_else(|| "NULL".to_owned(), qualified)
     }
 
     /// Returns the condition that the new column is still empty, if there is one.
     pub(super) fn target_is_empty(&self) -> String {
-        self.target.as_deref().map(|target| format!(" AND {} IS NULL", quoted(target))).unwrap_or_default()
+        self.target.as_deref().map(|target| format!(" AND {} IS NULL", qualified(target))).unwrap_or_default()
     }
 }
 
@@ -95,13 +103,20 @@ pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// Returns a column with the alias of the table. An unqualified name is the column of the result in
+/// the `ORDER BY` of PostgreSQL, and text in SQLite if no column has it.
+pub(super) fn qualified(column: &str) -> String {
+    format!("sweep.{}", quoted(column))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_quoted() {
-        assert_eq!(SweepColumns::new("a \"b\"", "id", "c").schema("s").quoted_table(), r#""s"."a ""b""""#);
-        assert_eq!((SweepColumns::or_null(None), SweepColumns::or_null(Some("x"))), ("NULL".into(), "\"x\"".into()));
+        assert_eq!(SweepColumns::new("a \"b\"", "id", "c").schema("s").quoted_table(), r#""s"."a ""b""" AS sweep"#);
+        let columns = (SweepColumns::or_null(None), SweepColumns::or_null(Some("x")));
+        assert_eq!(columns, ("NULL".into(), "sweep.\"x\"".into()));
     }
 }

@@ -25,4 +25,15 @@ pub enum SweepError<E> {
     /// The table returned a row twice, so the sweep would never end.
     #[error("the table returned rows that are not after the requested position")]
     Order,
+    /// Two rows have the same primary key, or one has none. The sweep would omit rows, and their values
+    /// could be exchanged.
+    #[error("the primary key of the table contains NULL, or the same value twice")]
+    Key,
+    /// A [conversion](super::Sweep::convert) would write to the column that it reads, and encrypt values
+    /// twice when it is repeated. Or another sweep has a target column, and would leave it empty.
+    #[error("a conversion needs a target column that differs from its source, and other sweeps have none")]
+    Target,
+    /// The sweep computes index values, but the table has no column for them.
+    #[error("the sweep computes index values, but the table has no index column")]
+    Index,
 }

@@ -28,6 +28,14 @@ pub(super) enum Source<T> {
     Mixed(Box<Convert<T>>),
 }
 
+impl<T> Source<T> {
+    /// Returns `true` if the values must be written to another column: a conversion does not recognize
+    /// values that are already converted.
+    pub(super) const fn needs_target(&self) -> bool {
+        matches!(self, Self::Other(_))
+    }
+}
+
 /// The rules of a sweep.
 pub(super) struct Rules<T> {
     pub(super) column: Column<T>,
@@ -67,30 +75,35 @@ impl<T: ColumnValue> Rules<T> {
             Source::Mixed(convert) => Encrypted::try_from(&row.stored[..]).map_err(|_| convert),
             Source::Other(convert) => Err(convert),
         };
-        let (value, current) = match stored {
+        let (encoded, value, current) = match stored {
             Ok(stored) => {
                 let current = !self.rewrite_all && self.is_current(row, &stored, newest)?;
                 if current && self.index.is_none() {
                     return Ok(None);
                 }
-                (self.column.decrypt(&row.row, &stored)?, current)
+                let (encoded, value) = self.column.decrypt_encoded(&row.row, &stored)?;
+                (Some(encoded), value, current)
             }
-            Err(convert) => (convert(&row.row, &row.stored)?, false),
+            Err(convert) => (None, convert(&row.row, &row.stored)?, false),
         };
         let index = self.index.as_ref().map(|index| index(&row.row, &value)).transpose()?;
         if current && index.as_ref().map(IndexValue::as_bytes) == row.index.as_deref() {
             return Ok(None);
         }
-        let new = match current {
-            true => row.stored.clone(),
-            false => self.column.encrypt(&row.row, value.as_borrowed())?.into_bytes(),
+        // The same bytes again: the type may ignore a field that a later release of the program added.
+        let new = match (current, encoded) {
+            (true, _) => row.stored.clone(),
+            (false, Some(encoded)) => self.column.encrypt_encoded(&row.row, &encoded)?.into_bytes(),
+            (false, None) => self.column.encrypt(&row.row, value.as_borrowed())?.into_bytes(),
         };
-        Ok(Some(SweepChange { cursor: row.cursor.clone(), old: row.stored.clone(), new, index }))
+        let tenant = row.row.tenant_name().map(str::to_owned);
+        Ok(Some(SweepChange { cursor: row.cursor.clone(), old: row.stored.clone(), new, tenant, index }))
     }
 
     /// Returns `true` if a value was encrypted with the newest version of the key for new values.
     fn is_current<'a>(&self, row: &'a SweepRow, stored: &Encrypted<T>, newest: &mut NewestKeys<'a>) -> Result<bool> {
-        let newest = newest.entry(row.row.tenant_name()).or_insert_with(|| self.column.newest_key(&row.row));
+        let tenant = row.row.tenant_name();
+        let newest = newest.entry(tenant).or_insert_with(|| self.column.newest_key(tenant));
         let newest = newest.as_ref().map_err(Error::clone)?;
         Ok(stored.key_id().as_bytes() == &newest.key_id && stored.key_version() >= newest.key_version)
     }

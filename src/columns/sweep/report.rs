@@ -1,5 +1,7 @@
 //! The progress and the result of a sweep.
 
+use std::fmt;
+
 use super::failure::SweepFailure;
 use super::rows::SweepPlan;
 
@@ -18,7 +20,7 @@ const MAX_FAILURES: usize = 100;
 /// assert!(report.cursor().is_none() && report.failures().is_empty());
 /// assert!(!report.is_complete(), "it has not reached the end");
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SweepReport {
     examined: u64,
     current: u64,
@@ -95,5 +97,20 @@ impl SweepReport {
     /// Records that there are no more rows.
     pub(super) const fn reach_end(&mut self) {
         self.at_end = true;
+    }
+}
+
+/// Shows numbers and reasons, and not the position, which may be personal data.
+impl fmt::Debug for SweepReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SweepReport")
+            .field("examined", &self.examined)
+            .field("current", &self.current)
+            .field("changed", &self.changed)
+            .field("changed_by_others", &self.changed_by_others)
+            .field("failed", &self.failed)
+            .field("failures", &self.failures)
+            .field("at_end", &self.at_end)
+            .finish_non_exhaustive()
     }
 }

@@ -56,7 +56,8 @@ impl fmt::Debug for SweepRow {
     }
 }
 
-/// A change of one row, which applies only if the row still contains what was read.
+/// A change of one row, which applies only if the row still has the bytes and the tenant that were
+/// read. The bytes are not enough: a row that was deleted and inserted again may have the same plaintext.
 ///
 /// # Examples
 /// ```
@@ -71,10 +72,10 @@ impl fmt::Debug for SweepRow {
 ///
 /// let plan = Sweep::new(&column).plan(&[SweepRow::new("7", RowId::new(7), stored.clone())])?;
 /// let [change] = plan.changes() else { panic!("the version of the key is old") };
-/// // UPDATE users SET phone = new_bytes WHERE id = 7 AND phone = old_bytes
+/// // UPDATE users SET phone = new_bytes WHERE id = 7 AND phone = old_bytes AND tenant IS tenant_name
 /// assert_eq!((change.cursor(), change.old_bytes()), ("7", &stored[..]));
 /// assert_ne!(change.new_bytes(), stored);
-/// assert!(change.index_value().is_none());
+/// assert!(change.tenant_name().is_none() && change.index_value().is_none());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone)]
@@ -82,6 +83,7 @@ pub struct SweepChange {
     pub(super) cursor: String,
     pub(super) old: Vec<u8>,
     pub(super) new: Vec<u8>,
+    pub(super) tenant: Option<String>,
     pub(super) index: Option<IndexValue>,
 }
 
@@ -99,6 +101,11 @@ impl SweepChange {
     /// Returns the bytes to store. They equal the old ones if only the index value changes.
     pub fn new_bytes(&self) -> &[u8] {
         &self.new
+    }
+
+    /// Returns the tenant that the row must still have.
+    pub fn tenant_name(&self) -> Option<&str> {
+        self.tenant.as_deref()
     }
 
     /// Returns the index value to store, if the sweep has an index.
@@ -164,10 +171,10 @@ impl SweepPlan {
 /// for `tokio-postgres`.
 ///
 /// # Contract
-/// - Each row has a position, text that the table chooses. Positions never change, and the order of
-///   positions is the order in which batches are read.
-/// - A change applies only if the column still contains the old bytes. Changes are committed before
-///   `replace` returns.
+/// - Each row has a position, text that the table chooses. Positions are unique and never change, and
+///   the order of positions is the order in which batches are read.
+/// - A change applies only if the column still contains the old bytes, and the row still has the
+///   tenant. Changes are committed before `replace` returns.
 ///
 /// # Examples
 /// ```
@@ -210,6 +217,8 @@ impl SweepPlan {
 /// kms.rotate_key_on_demand(key)?;
 /// let report = Sweep::new(&column).run(&mut phones, |_| ControlFlow::Continue(()))?;
 /// assert!(report.is_complete() && report.changed() == 2);
+/// // The provided methods: nothing is known about the columns, and the keys of a map are unique.
+/// assert!(phones.is_unique(None, "b")? && phones.has_target().is_none() && phones.has_index().is_none());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait SweepTable {
@@ -223,10 +232,34 @@ pub trait SweepTable {
     /// - The errors of the database.
     fn read_batch(&mut self, after: Option<&str>, limit: usize) -> Result<Vec<SweepRow>, Self::Error>;
 
-    /// Makes the changes of one batch, each only if the column still contains the old bytes. Returns
-    /// the number of rows that were changed.
+    /// Applies the changes of one batch, each only if the row still has the old bytes and the tenant.
+    /// Returns the number of rows that were changed.
     ///
     /// # Errors
     /// - The errors of the database.
     fn replace(&mut self, changes: &[SweepChange]) -> Result<usize, Self::Error>;
+
+    /// Returns `false` if two rows have the same position, or one has none, after the position `after`
+    /// and up to `last`. The sweep then stops with [`SweepError::Key`](super::SweepError::Key). Without
+    /// an implementation, the table is trusted.
+    ///
+    /// # Errors
+    /// - The errors of the database.
+    fn is_unique(&mut self, after: Option<&str>, last: &str) -> Result<bool, Self::Error> {
+        let _ = (after, last);
+        Ok(true)
+    }
+
+    /// Returns `true` if values are written to another column than they are read from. Without an
+    /// implementation, a sweep does not check that it fits its table
+    /// ([`SweepError::Target`](super::SweepError::Target)).
+    fn has_target(&self) -> Option<bool> {
+        None
+    }
+
+    /// Returns `true` if the table stores index values. Without an implementation, a sweep does not
+    /// check it ([`SweepError::Index`](super::SweepError::Index)).
+    fn has_index(&self) -> Option<bool> {
+        None
+    }
 }

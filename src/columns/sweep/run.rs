@@ -264,18 +264,25 @@ impl<T: ColumnValue> Sweep<T> {
     /// - [`SweepError::Table`] if the database fails.
     /// - [`SweepError::Kms`] if the KMS fails, other than for one row.
     /// - [`SweepError::Order`] if the table returns a row twice.
+    /// - [`SweepError::Key`] if two rows have the same primary key, or one has none.
+    /// - [`SweepError::Target`] or [`SweepError::Index`] if the table lacks a column that the sweep needs.
     pub fn run<S: SweepTable>(
         &self,
         table: &mut S,
         mut progress: impl FnMut(&SweepReport) -> ControlFlow<()>,
     ) -> Result<SweepReport, SweepError<S::Error>> {
+        self.check_table(table.has_target(), table.has_index())?;
         let mut report = self.new_report();
+        let mut positions = Positions::default();
         loop {
             let rows = table.read_batch(report.cursor(), self.batch_limit()).map_err(SweepError::Table)?;
-            let Some(last) = last_cursor(&report, &rows)? else {
+            let Some(last) = positions.advance(report.cursor(), &rows)? else {
                 report.reach_end();
                 return Ok(report);
             };
+            if !table.is_unique(report.cursor(), &last).map_err(SweepError::Table)? {
+                return Err(SweepError::Key);
+            }
             let plan = self.plan(&rows)?;
             let replaced = match self.replaces(&plan) {
                 true => table.replace(plan.changes()).map_err(SweepError::Table)?,
@@ -285,6 +292,22 @@ impl<T: ColumnValue> Sweep<T> {
             if progress(&report).is_break() {
                 return Ok(report);
             }
+        }
+    }
+
+    /// Compares the sweep with what the table knows about its columns.
+    pub(super) fn check_table<E>(
+        &self,
+        has_target: Option<bool>,
+        has_index: Option<bool>,
+    ) -> Result<(), SweepError<E>> {
+        let needs_target = self.rules.source.needs_target();
+        if has_target.is_some_and(|has| has != needs_target) {
+            return Err(SweepError::Target);
+        }
+        match has_index == Some(false) && self.rules.index.is_some() {
+            true => Err(SweepError::Index),
+            false => Ok(()),
         }
     }
 
@@ -308,15 +331,38 @@ impl<T: ColumnValue> Sweep<T> {
     }
 }
 
-/// Returns the position of the last row of a batch, or `None` for an empty batch.
+/// Notices that a table returns rows again, so that every sweep ends.
 ///
-/// # Errors
-/// - [`SweepError::Order`] if it is the position of the batch before.
-pub(super) fn last_cursor<E>(report: &SweepReport, rows: &[SweepRow]) -> Result<Option<String>, SweepError<E>> {
-    let Some(last) = rows.last() else { return Ok(None) };
-    match report.cursor() == Some(last.cursor()) {
-        true => Err(SweepError::Order),
-        false => Ok(Some(last.cursor().to_owned())),
+/// It remembers the position after 1, 2, 4, 8, ... batches, and therefore finds every cycle (Brent's
+/// algorithm). The order of positions is known to the table only.
+#[derive(Default)]
+pub(super) struct Positions {
+    remembered: Option<String>,
+    batches: u64,
+    next: u64,
+}
+
+impl Positions {
+    /// Returns the position of the last row of a batch, or `None` for an empty batch.
+    ///
+    /// # Errors
+    /// - [`SweepError::Order`] if a position repeats.
+    pub(super) fn advance<E>(
+        &mut self,
+        after: Option<&str>,
+        rows: &[SweepRow],
+    ) -> Result<Option<String>, SweepError<E>> {
+        let Some(last) = rows.last().map(SweepRow::cursor) else { return Ok(None) };
+        let positions = || after.into_iter().chain(rows.iter().map(SweepRow::cursor));
+        let repeats = positions().zip(positions().skip(1)).any(|(one, next)| one == next);
+        if repeats || [after, self.remembered.as_deref()].contains(&Some(last)) {
+            return Err(SweepError::Order);
+        }
+        self.batches += 1;
+        if self.batches >= self.next {
+            (self.remembered, self.next) = (Some(last.to_owned()), self.batches.saturating_mul(2));
+        }
+        Ok(Some(last.to_owned()))
     }
 }
 
@@ -327,5 +373,35 @@ impl<T> fmt::Debug for Sweep<T> {
             .field("batch", &self.batch)
             .field("dry_run", &self.dry_run)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    #[test]
+    fn every_cycle_of_positions_is_noticed() {
+        let row = |position: u32| SweepRow::new(position.to_string(), RowId::new(position), Vec::new());
+        for (lead, cycle) in [(0, 1), (0, 2), (3, 1), (5, 7), (0, 64), (100, 33)] {
+            let (mut positions, mut after) = (Positions::default(), None);
+            let found = (0..2_000).find(|step| {
+                let number = if *step < lead { *step } else { lead + (step - lead) % cycle };
+                match positions.advance::<Infallible>(after.as_deref(), &[row(number)]) {
+                    Ok(last) => after = last,
+                    Err(_) => return true,
+                }
+                false
+            });
+            assert!(found.is_some_and(|step| step >= lead + cycle), "{lead} and {cycle}: {found:?}");
+        }
+        let mut positions = Positions::default();
+        let twice = positions.advance::<Infallible>(None, &[row(1), row(1), row(2)]);
+        assert!(matches!(twice, Err(SweepError::Order)));
+        for number in 1..1_000 {
+            assert!(positions.advance::<Infallible>(None, &[row(number)]).is_ok());
+        }
     }
 }

@@ -1,16 +1,17 @@
 //! A sweep over a table in SQLite.
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
 
-use super::column_names::{SweepColumns, quoted};
+use super::column_names::{MAX_BATCH_BYTES, SweepColumns, qualified, quoted};
 use super::rows::{SweepChange, SweepRow, SweepTable};
 use crate::columns::row_id::RowId;
 
 /// A table in SQLite, for [`Sweep::run`](super::Sweep::run). The primary key is one column of integers
 /// or text.
 ///
-/// The values may be `BLOB` or `TEXT`. Set a `busy_timeout` if other connections write.
+/// The values may be `BLOB` or `TEXT`. Set a `busy_timeout` if other connections write. A batch ends
+/// early after 32 MiB of values.
 ///
 /// # Examples
 /// ```
@@ -53,7 +54,7 @@ impl<'c> SqliteSweepTable<'c> {
 
     fn select(&self, condition: &str) -> String {
         let columns = &self.columns;
-        let (key, source) = (quoted(&columns.key), quoted(&columns.source));
+        let (key, source) = (qualified(&columns.key), qualified(&columns.source));
         format!(
             "SELECT {key}, {source}, {}, {} FROM {} WHERE {source} IS NOT NULL{}{condition} ORDER BY {key} LIMIT ?1",
             SweepColumns::or_null(columns.tenant.as_deref()),
@@ -63,16 +64,22 @@ impl<'c> SqliteSweepTable<'c> {
         )
     }
 
+    /// Compares the old value as a blob and as text, each without a conversion: SQLite converts the
+    /// parameter into the encoding of the database, and a blob never equals text. The collation of a
+    /// column must not make different values equal.
     fn update(&self) -> String {
         let columns = &self.columns;
-        let index = columns.index.as_deref().map(|index| format!(", {0} = coalesce(?4, {0})", quoted(index)));
+        let source = qualified(&columns.source);
+        let tenant = columns.tenant.as_deref().map(qualified);
+        let tenant = tenant.map(|tenant| format!(" AND CAST({tenant} AS TEXT) IS ?5 COLLATE BINARY"));
+        let index = |index| format!(", {} = coalesce(?6, {})", quoted(index), qualified(index));
         format!(
-            "UPDATE {} SET {} = ?1{} WHERE {} = ?2 AND CAST({} AS BLOB) = ?3{}",
+            "UPDATE {} SET {} = ?1{} WHERE {} = ?2 AND ({source} = ?3 OR {source} = ?4 COLLATE BINARY){}{}",
             columns.quoted_table(),
             quoted(columns.written()),
-            index.unwrap_or_default(),
-            quoted(&columns.key),
-            quoted(&columns.source),
+            columns.index.as_deref().map(index).unwrap_or_default(),
+            qualified(&columns.key),
+            tenant.unwrap_or_default(),
             columns.target_is_empty(),
         )
     }
@@ -96,7 +103,7 @@ impl<'a> Key<'a> {
 }
 
 impl rusqlite::ToSql for Key<'_> {
-    fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         match self {
             Self::Integer(number) => number.to_sql(),
             Self::Text(text) => text.to_sql(),
@@ -125,6 +132,20 @@ fn row_of(row: &Row<'_>) -> rusqlite::Result<SweepRow> {
     Ok(SweepRow::new(cursor, id, stored).with_index(row.get(3)?))
 }
 
+/// Reads rows until they have [`MAX_BATCH_BYTES`].
+fn collect(rows: impl Iterator<Item = rusqlite::Result<SweepRow>>) -> rusqlite::Result<Vec<SweepRow>> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let row = row?;
+        bytes += row.stored().len();
+        batch.push(row);
+        if bytes >= MAX_BATCH_BYTES {
+            break;
+        }
+    }
+    Ok(batch)
+}
+
 impl SweepTable for SqliteSweepTable<'_> {
     type Error = rusqlite::Error;
 
@@ -133,12 +154,12 @@ impl SweepTable for SqliteSweepTable<'_> {
         match after {
             None => {
                 let mut select = self.connection.prepare_cached(&self.select(""))?;
-                select.query_map([limit], row_of)?.collect()
+                collect(select.query_map([limit], row_of)?)
             }
             Some(cursor) => {
-                let condition = format!(" AND {} > ?2", quoted(&self.columns.key));
+                let condition = format!(" AND {} > ?2", qualified(&self.columns.key));
                 let mut select = self.connection.prepare_cached(&self.select(&condition))?;
-                select.query_map(params![limit, Key::parse(cursor)?], row_of)?.collect()
+                collect(select.query_map(params![limit, Key::parse(cursor)?], row_of)?)
             }
         }
     }
@@ -150,14 +171,42 @@ impl SweepTable for SqliteSweepTable<'_> {
         {
             let mut update = transaction.prepare_cached(&self.update())?;
             for change in changes {
-                let (new, key, old) = (change.new_bytes(), Key::parse(change.cursor())?, change.old_bytes());
-                replaced += match self.columns.index {
-                    Some(_) => update.execute(params![new, key, old, change.index_value()])?,
-                    None => update.execute(params![new, key, old])?,
-                };
+                update.raw_bind_parameter(1, change.new_bytes())?;
+                update.raw_bind_parameter(2, Key::parse(change.cursor())?)?;
+                update.raw_bind_parameter(3, change.old_bytes())?;
+                update.raw_bind_parameter(4, ToSqlOutput::Borrowed(ValueRef::Text(change.old_bytes())))?;
+                if self.columns.tenant.is_some() {
+                    update.raw_bind_parameter(5, change.tenant_name())?;
+                }
+                if self.columns.index.is_some() {
+                    update.raw_bind_parameter(6, change.index_value())?;
+                }
+                replaced += update.raw_execute()?;
             }
         }
         transaction.commit()?;
         Ok(replaced)
+    }
+
+    fn is_unique(&mut self, after: Option<&str>, last: &str) -> rusqlite::Result<bool> {
+        let key = qualified(&self.columns.key);
+        let start = after.map(|_| format!(" AND {key} > ?2")).unwrap_or_default();
+        let table = self.columns.quoted_table();
+        let count = format!("SELECT count(*) = count(DISTINCT {key}) FROM {table} WHERE {key} <= ?1{start}");
+        let mut count = self.connection.prepare_cached(&count)?;
+        count.raw_bind_parameter(1, Key::parse(last)?)?;
+        if let Some(after) = after {
+            count.raw_bind_parameter(2, Key::parse(after)?)?;
+        }
+        let mut rows = count.raw_query();
+        rows.next()?.map_or(Ok(false), |row| row.get(0))
+    }
+
+    fn has_target(&self) -> Option<bool> {
+        Some(self.columns.has_target())
+    }
+
+    fn has_index(&self) -> Option<bool> {
+        Some(self.columns.index.is_some())
     }
 }

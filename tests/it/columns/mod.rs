@@ -5,11 +5,15 @@ mod blind_index;
 mod caching;
 #[cfg(all(feature = "columns-tokio-postgres", feature = "postgres", unix))]
 mod postgres;
+#[cfg(all(feature = "columns-tokio-postgres", feature = "postgres", unix))]
+mod postgres_sweep;
 mod reference;
 #[cfg(feature = "columns-rusqlite")]
 mod sqlite;
 mod support;
 #[cfg(all(feature = "columns-rusqlite", feature = "sqlite"))]
 mod sweep;
+#[cfg(all(feature = "columns-rusqlite", feature = "sqlite"))]
+mod sweep_tables;
 mod tenants;
 mod values;
