@@ -14,6 +14,8 @@ mod support;
 #[cfg(all(feature = "columns-rusqlite", feature = "sqlite"))]
 mod sweep;
 #[cfg(all(feature = "columns-rusqlite", feature = "sqlite"))]
+mod sweep_kills;
+#[cfg(all(feature = "columns-rusqlite", feature = "sqlite"))]
 mod sweep_tables;
 mod tenants;
 mod values;

@@ -1,11 +1,9 @@
-//! Sweeps over tables in SQLite: alone, alongside writers, and killed.
+//! Sweeps over tables in SQLite: alone, and alongside writers.
 
-use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use strongroom::columns::{
@@ -17,7 +15,7 @@ use strongroom::seal::RootKey;
 use strongroom::{Error, ErrorKind, Kms};
 
 use super::support::{Mode, TestResult, kms_with_key, kms_with_tenants};
-use crate::support::child_process::{STORE, child, fast_folder};
+use crate::support::child_process::fast_folder;
 
 const USERS: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, tenant TEXT, phone BLOB, phone_index BLOB)";
 
@@ -278,9 +276,6 @@ fn an_index_is_filled_and_moved_to_a_new_key() -> TestResult {
     Ok(())
 }
 
-/// The environment variable that asks the child for the old version, or for a sweep.
-const RUN_SWEEP: &str = "STRONGROOM_TEST_SWEEP";
-
 fn open(folder: &Path) -> TestResult<(Kms, Column<String>, Connection)> {
     let kms = Kms::open(folder.join("keys.db"), RootKey::from_bytes(&[7; 32]))?;
     let column = Column::new(&ColumnKeys::new(&kms, "alias/users")?, "users", "phone")?;
@@ -298,66 +293,6 @@ fn rotated_table(folder: &Path, rows: i64) -> TestResult<KeyId> {
     fill(&database, &column, 1..=rows)?;
     kms.rotate_key_on_demand(key)?;
     Ok(key)
-}
-
-/// Processes sweep and are killed at different instants, while this process writes. Nothing is lost:
-/// each row contains the last value that was written to it.
-#[test]
-fn killed_sweeps_beside_writers_lose_and_double_nothing() -> TestResult {
-    const ROWS: i64 = 200;
-    let folder = fast_folder()?;
-    rotated_table(folder.path(), ROWS)?;
-    let (_kms, column, database) = open(folder.path())?;
-    let mut expected: Vec<String> = (0..=ROWS).map(text_of).collect();
-    for round in 0..12_u64 {
-        let mut sweep = child("columns::sweep::sweeps_until_it_is_killed", folder.path())?
-            .env(RUN_SWEEP, "1")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        // Wait until it is at work.
-        let mut lines = BufReader::new(sweep.stdout.take().ok_or("a pipe")?).lines();
-        while !lines.next().ok_or("the child ended")??.contains("swept") {}
-        for step in 0..5_i64 {
-            let row = (i64::try_from(round)? * 37 + step * 11) % ROWS + 1;
-            let text = format!("written in round {round}, {step}");
-            let stored = column.encrypt(&RowId::new(row), &text)?;
-            database.execute("UPDATE users SET phone = ?1 WHERE id = ?2", params![stored, row])?;
-            expected[usize::try_from(row)?] = text;
-            thread::sleep(Duration::from_millis(round * 3));
-        }
-        sweep.kill()?;
-        sweep.wait()?;
-        let rows = all(&database)?;
-        assert_eq!(rows.len(), usize::try_from(ROWS)?);
-        for (id, stored) in rows {
-            assert_eq!(column.decrypt(&RowId::new(id), &stored)?, expected[usize::try_from(id)?], "round {round}");
-        }
-    }
-    let report = run(&Sweep::new(&column), &database, columns())?;
-    assert!(report.is_complete(), "{report:?}");
-    assert!(all(&database)?.iter().all(|(_, stored)| stored.key_version() == 2));
-    Ok(())
-}
-
-/// Rewrites all rows again and again, so that it is always at work when it is killed.
-#[test]
-#[ignore = "run only as the child process of a test"]
-fn sweeps_until_it_is_killed() -> TestResult {
-    let folder = env::var_os(STORE).ok_or("the folder")?;
-    assert!(env::var_os(RUN_SWEEP).is_some());
-    let (_kms, column, database) = open(Path::new(&folder))?;
-    let mut is_announced = false;
-    loop {
-        let sweep = Sweep::new(&column).rewrite_all().batch_size(5);
-        sweep.run(&mut SqliteSweepTable::new(&database, columns()), |_| {
-            if !is_announced {
-                println!("swept");
-                is_announced = true;
-            }
-            ControlFlow::Continue(())
-        })?;
-    }
 }
 
 /// Several sweeps and writers at the same time, each on its own connection.
