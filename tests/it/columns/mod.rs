@@ -7,6 +7,7 @@ mod caching;
 mod postgres;
 #[cfg(all(feature = "columns-tokio-postgres", feature = "postgres", unix))]
 mod postgres_sweep;
+mod properties;
 mod reference;
 #[cfg(feature = "columns-rusqlite")]
 mod sqlite;
