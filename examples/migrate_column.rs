@@ -1,6 +1,6 @@
 //! Replaces the encryption of a column without downtime. The old scheme is a common one: AES-256-GCM
-//! under one key of the application, a random nonce before the ciphertext, and nothing that binds a
-//! value to its row.
+//! under one key of the application, with a random nonce before the ciphertext and without a binding to
+//! the row.
 //!
 //!     cargo run --features columns-rusqlite --example migrate_column
 

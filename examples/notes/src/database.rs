@@ -164,7 +164,7 @@ impl Database {
     }
 
     /// Makes the changes of a sweep, each only if no request has changed the value since it was read.
-    /// Returns the number of changes that were made.
+    /// Returns the number of rows that changed.
     pub(crate) async fn replace(&self, column: &str, changes: &[SweepChange]) -> sqlx::Result<u64> {
         let update = format!("UPDATE notes SET {column} = $1 WHERE id = $2 AND {column} = $3");
         let mut transaction = self.pool.begin().await?;

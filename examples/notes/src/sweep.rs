@@ -24,7 +24,7 @@ pub(crate) struct Totals {
     failed: u64,
 }
 
-/// Re-encrypts all columns. It may run beside requests, and be repeated or interrupted.
+/// Re-encrypts all columns. It may run while requests are served, and be repeated or interrupted.
 pub(crate) async fn sweep(database: &Database, vault: &Vault) -> Result<Totals, ApiError> {
     let mut totals = Totals::default();
     for column in [&vault.author, &vault.title, &vault.body] {

@@ -22,7 +22,7 @@ const INDEX_KEYS: &str = "alias/notes/index/";
 /// The key under which bearer tokens are stored.
 const TOKEN_KEY: &str = "alias/notes/tokens";
 
-/// How long a disabled key may still be in use.
+/// The time for which a disabled key may still be in use.
 const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// All that a handler of requests needs. It can neither create nor delete keys.

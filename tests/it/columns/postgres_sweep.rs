@@ -40,7 +40,7 @@ async fn run(
     PostgresSweepTable::new(columns).run(client, sweep, |_| ControlFlow::Continue(())).await
 }
 
-/// Compares the encrypted values with the plaintext beside them.
+/// Compares the encrypted values with the plaintext in the same rows.
 async fn check_converted(client: &Client, column: &Column<String>) -> TestResult<u64> {
     let rows = client.query("SELECT id::text, phone, secret FROM users", &[]).await?;
     for row in &rows {

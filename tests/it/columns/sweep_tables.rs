@@ -208,7 +208,7 @@ fn a_sweep_that_does_not_fit_its_table_does_not_start() -> TestResult {
         "CREATE TABLE users (id INTEGER PRIMARY KEY, phone TEXT, secret BLOB, phone_index BLOB);
          INSERT INTO users (id, phone) VALUES (1, '+44 20')",
     )?;
-    // Repeated, it would encrypt what it encrypted before.
+    // A second run would encrypt its own ciphertexts.
     for names in [plain(), plain().target("phone")] {
         assert!(matches!(run(&Sweep::convert(&column, text), &database, names), Err(SweepError::Target)));
     }
@@ -468,7 +468,7 @@ fn a_sweep_keeps_the_parts_of_a_value_that_its_type_ignores() -> TestResult {
     Ok(())
 }
 
-/// Converts many rows in a process of its own, whose memory stays bounded. `STRONGROOM_SWEEP_ROWS` sets
+/// Converts many rows in a separate process, whose memory stays bounded. `STRONGROOM_SWEEP_ROWS` sets
 /// their number.
 #[test]
 fn memory_does_not_grow_with_the_table() -> TestResult {

@@ -13,7 +13,7 @@ use strongroom::columns::Encrypted;
 use crate::support::process::{ADMIN, Service, messages_in};
 use crate::support::{TestResult, postgres, sql};
 
-/// A service in a folder of its own, with two tenants.
+/// A service in a new folder, with two tenants.
 struct Setup {
     folder: tempfile::TempDir,
     /// The URL of the database, and that with which the service starts.
@@ -301,7 +301,7 @@ fn after_the_deletion_of_a_tenants_keys_only_the_others_open() -> TestResult {
     })
 }
 
-/// The service asks for the body of a request, is told to end, and then receives the body.
+/// The service asks for the body of a request, receives a signal to end, and then the body.
 #[test]
 fn a_request_that_runs_is_answered_before_the_end() -> TestResult {
     let setup = Setup::start(None)?;

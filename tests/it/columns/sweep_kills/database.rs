@@ -1,4 +1,4 @@
-//! What sweeps and writers do with a database.
+//! The statements of sweeps and writers.
 
 use strongroom::columns::{Sweep, SweepColumns, SweepReport};
 

@@ -1,4 +1,4 @@
-//! Kills beside a table in PostgreSQL.
+//! Kills of sweeps over a table in PostgreSQL.
 
 use std::ops::ControlFlow;
 use std::path::Path;

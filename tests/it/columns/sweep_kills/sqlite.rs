@@ -1,4 +1,4 @@
-//! Kills beside a table in SQLite.
+//! Kills of sweeps over a table in SQLite.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -238,7 +238,7 @@ fn accept(listener: &TcpListener, network: &Arc<Network>) {
         let connection = Arc::new(connection);
         {
             let mut state = network.state();
-            // What is accepted during the end of the proxy is refused.
+            // Connections that are accepted during the end of the proxy are refused.
             if state.ended {
                 return connection.cut();
             }
