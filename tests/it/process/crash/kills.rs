@@ -43,7 +43,8 @@ fn live(kills: usize) -> Result<usize, Box<dyn std::error::Error>> {
     work::prepare(&path)?;
     let mut acknowledged = Vec::new();
     for kill in 1..=kills {
-        let latest = work_and_be_killed(&path)?;
+        // On a busy machine, a process may be killed before its first change. The first one is not.
+        let latest = work_and_be_killed(&path, kill == 1)?;
         let copy = fast_folder()?;
         copy_files(&path, &path_in(&copy))?;
         work::check_latest(&path_in(&copy), &acknowledged, &latest, &format!("kill {kill} of a store"))?;
@@ -53,16 +54,20 @@ fn live(kills: usize) -> Result<usize, Box<dyn std::error::Error>> {
     Ok(acknowledged.len())
 }
 
-/// Runs two processes until both are killed, and returns the acknowledged changes.
-fn work_and_be_killed(path: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+/// Runs two processes until both are killed, and returns the acknowledged changes. If
+/// `waits_for_change`, one of them has made a change before.
+fn work_and_be_killed(path: &Path, waits_for_change: bool) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let [instant, opened] = random()?;
     let mut workers = [Worker::start(path)?, Worker::start(path)?];
     for (number, worker) in workers.iter_mut().enumerate() {
         worker.go()?;
         // Usually one is already working while the other opens the store. Sometimes both open it.
-        if number == 0 && opened % 4 != 0 {
+        if number == 0 && (waits_for_change || opened % 4 != 0) {
             worker.wait_for("opened")?;
         }
+    }
+    if waits_for_change {
+        workers[0].wait_for_change()?;
     }
     // Between 0 and 33 ms.
     thread::sleep(Duration::from_micros(u64::from(instant >> 1)));
@@ -102,6 +107,8 @@ struct Worker {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
+    /// The acknowledged changes that were already read.
+    changes: Vec<String>,
 }
 
 impl Worker {
@@ -110,7 +117,7 @@ impl Worker {
         let mut process = child(ENDLESS_CHILD, path)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = process.stdin.take().expect("a pipe");
         let output = BufReader::new(process.stdout.take().expect("a pipe"));
-        let mut worker = Self { process, input, output };
+        let mut worker = Self { process, input, output, changes: Vec::new() };
         worker.wait_for("ready")?;
         Ok(worker)
     }
@@ -130,12 +137,20 @@ impl Worker {
         Ok(())
     }
 
+    /// Waits until it acknowledges a change.
+    fn wait_for_change(&mut self) -> io::Result<()> {
+        let mut line = String::new();
+        assert!(self.output.read_line(&mut line)? > 0, "the child ended before it made a change");
+        self.changes.push(line.trim_end().to_owned());
+        Ok(())
+    }
+
     /// Returns the changes that it had acknowledged when it was killed.
     fn last_words(mut self) -> io::Result<Vec<String>> {
         self.process.wait()?;
         let mut text = String::new();
         self.output.read_to_string(&mut text)?;
-        let mut lines = whole_lines(&text);
+        let mut lines = [self.changes, whole_lines(&text)].concat();
         lines.retain(|line| line != "opened");
         assert!(lines.iter().all(|line| line.starts_with("done ")), "the child failed: {text}");
         Ok(lines)

@@ -1,7 +1,7 @@
 //! Clients that send too much, too slowly, or nothing.
 
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use strongroom::Kms;
@@ -181,17 +181,24 @@ fn a_thousand_silent_connections_do_not_stop_others() {
 #[test]
 fn calls_beyond_the_queue_are_throttled() {
     let limits = Limits { workers: 1, queue: 1, ..Limits::default() };
-    let server = TestServer::with(limits, |state| state.allow_unsigned_requests().unwrap());
-    let call = "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/x-amz-json-1.1\r\n\
-                X-Amz-Target: TrentService.CreateKey\r\nContent-Length: 52\r\n\r\n\
-                {\"KeySpec\": \"RSA_4096\", \"KeyUsage\": \"SIGN_VERIFY\"}   ";
-    let answers: Vec<String> = std::thread::scope(|scope| {
-        let calls: Vec<_> = (0..8).map(|_| scope.spawn(|| server.exchange(call.as_bytes()))).collect();
-        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    let gate = Arc::new(Mutex::new(()));
+    let builder = Kms::builder().clock(GatedClock(Arc::clone(&gate)));
+    let server = TestServer::of(builder, limits, |state| state.allow_unsigned_requests().unwrap());
+    let call = super::call("CreateKey", "Connection: close\r\n", "{}");
+    let closed = gate.lock().unwrap();
+    let (sender, answers) = mpsc::channel();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            let (server, call, sender) = (&server, call.as_bytes(), sender.clone());
+            scope.spawn(move || sender.send(server.exchange(call)).unwrap());
+        }
+        // One call runs, and one is queued, until the others have been refused.
+        for answer in answers.iter().take(6) {
+            assert!(answer.contains("ThrottlingException") && answer.contains("x-amz-retry-after: 100"), "{answer}");
+        }
+        drop(closed);
+        for answer in answers.iter().take(2) {
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
     });
-    let done = answers.iter().filter(|answer| answer.starts_with("HTTP/1.1 200 ")).count();
-    let throttled: Vec<&String> = answers.iter().filter(|answer| answer.contains("ThrottlingException")).collect();
-    assert_eq!(done + throttled.len(), 8, "{answers:?}");
-    assert!(done >= 1 && !throttled.is_empty(), "{answers:?}");
-    assert!(throttled[0].contains("x-amz-retry-after: 100"), "{}", throttled[0]);
 }
