@@ -191,14 +191,14 @@ proptest! {
         cached in any::<bool>(),
     ) {
         let mut steps = Normalization::new();
-        for (is_used, step) in [
-            (form_c, Normalization::form_c as fn(Normalization) -> Normalization),
-            (trim, Normalization::trim),
-            (lower_case, Normalization::lower_case),
-        ] {
-            if is_used {
-                steps = step(steps);
-            }
+        if form_c {
+            steps = steps.form_c();
+        }
+        if trim {
+            steps = steps.trim();
+        }
+        if lower_case {
+            steps = steps.lower_case();
         }
         let builder = BlindIndex::builder(&index_keys()?, "t", "c").normalize(steps).bits(bits);
         let index = if cached { builder.cached_index_keys(std::time::Duration::from_secs(60)) } else { builder }.build()?;

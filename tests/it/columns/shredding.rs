@@ -104,6 +104,8 @@ impl Service {
     /// Deletes the keys of the tenant that leaves, as the manual says. Returns their IDs.
     pub(super) fn shred(&self, rows: &[Row]) -> TestResult<Vec<KeyId>> {
         let mut keys = Vec::new();
+        SqliteStore::open(self.folder.join("keys.db"), &CryptoBackend::default())?
+            .back_up(self.folder.join("old.db"))?;
         for kind in ["tenant", "index"] {
             let key = self.kms.describe_key(format!("alias/{kind}/{LEAVING}"))?.key_id();
             self.kms.disable_key(key)?;
@@ -117,7 +119,10 @@ impl Service {
             self.clock.advance(after);
             for row in &leaving {
                 let place = RowId::new(row.id).tenant(LEAVING);
-                assert_eq!(direct.decrypt(&place, &row.stored).unwrap_err().kind(), ErrorKind::InvalidState);
+                assert_eq!(
+                    direct.decrypt(&place, &row.stored).expect_err("the key is deleted").kind(),
+                    ErrorKind::InvalidState
+                );
                 let is_cached = row.stored.format() == 2;
                 assert_eq!(cached.decrypt(&place, &row.stored).is_ok(), is_cached, "{after:?}");
             }
@@ -125,8 +130,11 @@ impl Service {
         self.clock.advance(Duration::from_millis(1));
         for row in &leaving {
             let place = RowId::new(row.id).tenant(LEAVING);
-            assert_eq!(cached.decrypt(&place, &row.stored).unwrap_err().kind(), ErrorKind::InvalidState);
-            assert_eq!(cached.encrypt(&place, "more").unwrap_err().kind(), ErrorKind::InvalidState);
+            assert_eq!(
+                cached.decrypt(&place, &row.stored).expect_err("the key is deleted").kind(),
+                ErrorKind::InvalidState
+            );
+            assert_eq!(cached.encrypt(&place, "more").expect_err("the key is deleted").kind(), ErrorKind::InvalidState);
         }
         assert!(self.indexes[1].of_text(Some(LEAVING), "more").is_err());
 
@@ -135,6 +143,26 @@ impl Service {
         let report = self.kms.run_maintenance()?;
         assert!(report.is_complete() && report.deleted.len() == 2, "{report:?}");
         Ok(keys)
+    }
+
+    /// Restores the backup of the keys, in which those of the tenant exist, and deletes them again.
+    pub(super) fn check_restored_keys(&self, rows: &[Row]) -> TestResult {
+        let store = SqliteStore::open(self.folder.join("old.db"), &CryptoBackend::default())?;
+        let clock = Arc::clone(&self.clock);
+        let restored = Kms::builder().clock(clock).store(store, RootKey::from_bytes(&[7; 32])).build()?;
+        let column = Column::<String>::new(&ColumnKeys::per_tenant(&restored, "alias/tenant/")?, "users", "email")?;
+        let opened = |tenant: &str| {
+            let place = |row: &Row| RowId::new(row.id).tenant(&row.tenant);
+            rows.iter().filter(|row| row.tenant == tenant && column.decrypt(&place(row), &row.stored).is_ok()).count()
+        };
+        let all = usize::try_from(ROWS)? / TENANTS.len();
+        assert_eq!(opened(LEAVING), all, "a backup of the keys brings them back");
+        let list = self.kms.export_deletions()?;
+        let unconfirmed = restored.apply_deletions(&list, &[])?.unconfirmed;
+        assert_eq!(unconfirmed.len(), 2, "their deletion was not yet planned");
+        assert_eq!(restored.apply_deletions(&list, &unconfirmed)?.deleted.len(), 2);
+        assert_eq!((opened(LEAVING), opened("globex")), (0, all));
+        Ok(())
     }
 
     /// Requires that none of the tenant's rows opens for any reader, and that all others do.
@@ -172,7 +200,7 @@ impl Service {
         assert_eq!(opened, others * (readers.len() - 2));
 
         for index in &self.indexes {
-            let refused = index.of_text(Some(LEAVING), &text_of(LEAVING, 0)).unwrap_err();
+            let refused = index.of_text(Some(LEAVING), &text_of(LEAVING, 0)).expect_err("the key is deleted");
             assert_eq!(refused.kind(), ErrorKind::NotFound);
         }
         let by_id = BlindIndex::builder(&ColumnKeys::new(&self.kms, *index_key)?, "users", "email").build()?;
@@ -284,6 +312,7 @@ fn nothing_of_a_deleted_tenant_remains_in_sqlite() -> TestResult {
     let deleted = service.shred(&rows)?;
     assert!(fs::metadata(folder.path().join("users.db-wal"))?.len() > 4_096, "the log is full");
     check_files(folder.path(), "a note in plaintext")?;
+    service.check_restored_keys(&rows)?;
     for file in ["users.db", "backup.db", "copy.db"] {
         service.check_shredded(&read(&Connection::open(folder.path().join(file))?)?, &deleted)?;
     }

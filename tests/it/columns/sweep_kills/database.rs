@@ -14,7 +14,7 @@ pub(super) struct Row {
     pub(super) index: Option<Vec<u8>>,
 }
 
-/// A change by a writer. It has been made when the function that makes it returns.
+/// A change by a writer. The database has acknowledged it when [`Database::write`] returns.
 #[derive(Clone, Debug)]
 pub(super) enum Write {
     /// The row does not exist.

@@ -1,4 +1,4 @@
-//! Kills of sweeps over a table in PostgreSQL.
+//! Sweeps over a table in PostgreSQL.
 
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Kills of sweeps over a table in SQLite.
+//! Sweeps over a table in SQLite.
 
 use std::ops::ControlFlow;
 use std::path::Path;
