@@ -3,6 +3,7 @@
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::process;
 
 use super::error::failed;
 use crate::audit::chain::ChainId;
@@ -69,9 +70,28 @@ pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// Acquires the lock of a chain, or returns `None` if another writer holds it. The lock is held as
-/// long as the file is open.
-pub(super) fn lock(directory: &Path, chain: ChainId) -> io::Result<Option<File>> {
+/// The lock of a chain.
+///
+/// The system releases it once every copy of the file is closed. A program that another thread is
+/// about to start has a copy for a moment, so the lock is released explicitly.
+#[derive(Debug)]
+pub(super) struct ChainLock {
+    file: File,
+    process: u32,
+}
+
+impl Drop for ChainLock {
+    fn drop(&mut self) {
+        // A child of `fork` must not release the lock of its parent.
+        if self.process == process::id() {
+            // If this fails, the lock is released when the file is closed.
+            let _ = self.file.unlock();
+        }
+    }
+}
+
+/// Acquires the lock of a chain, or returns `None` if another writer holds it.
+pub(super) fn lock(directory: &Path, chain: ChainId) -> io::Result<Option<ChainLock>> {
     try_lock(private().create(true).truncate(false).open(lock_path(directory, chain))?)
 }
 
@@ -98,9 +118,9 @@ fn lock_path(directory: &Path, chain: ChainId) -> PathBuf {
     directory.join(format!("{chain}.lock"))
 }
 
-fn try_lock(file: File) -> io::Result<Option<File>> {
+fn try_lock(file: File) -> io::Result<Option<ChainLock>> {
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(ChainLock { file, process: process::id() })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
@@ -288,5 +308,26 @@ impl Lines {
     /// Returns the bytes that [`Next::Torn`] refers to.
     pub(in crate::audit) fn unfinished(&self) -> &[u8] {
         &self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::chain::ChainState;
+    use crate::crypto::FASTEST;
+
+    #[test]
+    fn a_lock_is_released_although_its_file_has_another_copy() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let chain = ChainState::generate(&FASTEST)?.id();
+        let held = lock(folder.path(), chain)?.ok_or("nobody else has it")?;
+        assert!(is_locked(folder.path(), chain)? && lock(folder.path(), chain)?.is_none());
+        // As a program has it that is about to start.
+        let _copy = held.file.try_clone()?;
+        drop(held);
+        assert!(!is_locked(folder.path(), chain)?);
+        assert!(lock(folder.path(), chain)?.is_some());
+        Ok(())
     }
 }

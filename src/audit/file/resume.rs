@@ -1,11 +1,10 @@
 //! Resuming a chain after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::path::Path;
 
 use super::error::{altered, failed};
-use super::files::{self, Lines, Next, Output};
+use super::files::{self, ChainLock, Lines, Next, Output};
 use super::group::Queue;
 use super::writer::{LineWriter, Writer};
 use crate::audit::Attachment;
@@ -49,7 +48,7 @@ pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writ
 }
 
 /// Creates the first file of a chain without records.
-fn begin(directory: &Path, attachment: &Attachment<'_>, origin: ChainState, lock: File) -> Result<Writer> {
+fn begin(directory: &Path, attachment: &Attachment<'_>, origin: ChainState, lock: ChainLock) -> Result<Writer> {
     let header = FileHeader { chain: origin.id(), index: 1, first: 1, previous: [0; 32] };
     let output = Output::create(directory, header).map_err(|error| failed("create a file in", directory, error))?;
     let position = origin.position();
@@ -72,14 +71,14 @@ fn list(directory: &Path) -> Result<Vec<(ChainId, u64)>> {
     Ok(present.into_iter().map(|(chain, index, _)| (chain, index)).collect())
 }
 
-fn take_lock(directory: &Path, chain: ChainId) -> Result<Option<File>> {
+fn take_lock(directory: &Path, chain: ChainId) -> Result<Option<ChainLock>> {
     files::lock(directory, chain).map_err(|error| failed("lock a chain in", directory, error))
 }
 
 fn writer(
     attachment: &Attachment<'_>,
     origin: ChainState,
-    lock: File,
+    lock: ChainLock,
     position: Position,
     pending: BTreeMap<ChangeId, PendingChange>,
     output: Output,
@@ -91,7 +90,13 @@ fn writer(
 
 /// Reads and verifies the records written since the last state in the store, and resumes the chain
 /// after them.
-fn resume(directory: &Path, attachment: &Attachment<'_>, state: ChainState, last: u64, lock: File) -> Result<Writer> {
+fn resume(
+    directory: &Path,
+    attachment: &Attachment<'_>,
+    state: ChainState,
+    last: u64,
+    lock: ChainLock,
+) -> Result<Writer> {
     let id = state.id();
     let (mut state, mut tail) = (state.copy(), Tail::read(directory, attachment, &state, last)?);
     if tail.pending(&state).values().any(|change| !change.committed)

@@ -1,13 +1,12 @@
 //! The writer of a chain: its lines in order, and the changes that they announce and end.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::{Durability, Output};
+use super::files::{ChainLock, Durability, Output};
 use super::group::{Entry, Group, Queue};
 use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position};
 use crate::audit::line::{self, ChangeStep, FileHeader, MAX_LINE};
@@ -16,8 +15,7 @@ use crate::crypto::CryptoBackend;
 /// The state of a writer, once the trail is attached.
 pub(super) struct Writer {
     pub(super) origin: ChainState,
-    /// Holds the chain's lock as long as it is open.
-    pub(super) _lock: File,
+    pub(super) _lock: ChainLock,
     /// The end of the stored lines.
     pub(super) kept: Position,
     /// Lines that are not being written yet.

@@ -1,6 +1,7 @@
 //! Children of `fork` do not use resources that their parent has opened or reserved.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use strongroom::audit::FileTrail;
 use strongroom::crypto::{CryptoBackend, CryptoError, LockedRng, SecureRandom};
@@ -103,14 +104,20 @@ fn a_child_does_not_write_into_the_audit_chain_of_its_parent() -> TestResult {
         return Ok(());
     }
     let folder = tempfile::tempdir()?;
-    let trail = FileTrail::new(folder.path());
-    let kms = Kms::builder().store(MemoryStore::new(&CryptoBackend::default())?, root()).audit(trail).build()?;
+    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let open = || Kms::builder().store(Arc::clone(&store), root()).audit(FileTrail::new(folder.path())).build();
+    let kms = open()?;
     let key = kms.create_key(Default::default())?.key_id();
+    let mut inherited = Some(kms);
     let child = || {
+        // Dropped at the end, without the lock of the chain that the parent holds.
+        let Some(kms) = inherited.take() else { return 0 };
         let refused = kms.describe_key(key).is_err_and(|error| error.kind() == ErrorKind::Audit);
         i32::from(refused) + 2 * i32::from(kms.create_key(Default::default()).is_err())
     };
     assert_eq!(in_child(AssertUnwindSafe(child)), 3);
+    assert_eq!(open()?.audit_chains()?.len(), 2, "the chain of the parent is still locked");
+    let kms = inherited.ok_or("the parent still has it")?;
     kms.describe_key(key)?;
     assert!(kms.verify_audit_trail(folder.path())?.is_intact());
     Ok(())
