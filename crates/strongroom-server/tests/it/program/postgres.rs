@@ -41,7 +41,8 @@ impl World {
 
     /// Returns a URL with these parameters.
     fn url(&self, role: &str, host: &str, parameters: &str) -> String {
-        format!("postgres://{role}@{host}:{}/keys?{parameters}", self.server.port())
+        // A busy machine may need longer than usual for a handshake.
+        format!("postgres://{role}@{host}:{}/keys?connect_timeout=60&{parameters}", self.server.port())
     }
 
     fn create_schema(&self, program: &Program) {
