@@ -106,7 +106,7 @@ if [ -n "$long" ]; then
     it=("${all[@]}" --test it -- --nocapture)
     long_test STRONGROOM_STREAM_BYTES=4400000000 "${all[@]}" --test memory -- --nocapture
     long_test STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 "${it[@]}" crash:: bit_rot::
-    long_test STRONGROOM_EVERY_STORE=all "${it[@]}" every_store::
+    long_test STRONGROOM_EVERY_STORE=all "${it[@]}" all_stores::
     long_test STRONGROOM_TRAIL_KILLS=200 "${it[@]}" trail_kills::
     long_test STRONGROOM_PARAMETER_KILLS=200 "${it[@]}" parameters::kills::
     long_test STRONGROOM_SERVER_KILLS=2000 STRONGROOM_MESSAGE_FAULTS=all STRONGROOM_HISTORIES=500 "${it[@]}" postgres::

@@ -4,6 +4,8 @@
 //! there and from its own area.
 
 mod access;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod all_stores;
 mod audit;
 #[cfg(feature = "columns")]
 mod columns;

@@ -30,6 +30,11 @@ fn open(place: &Place, secret: u8) -> Result<Kms> {
     over(place.open()?, secret)
 }
 
+/// Opens a store like [`open`], as a process that is the only one while it runs.
+fn alone(place: &Place, secret: u8) -> Result<Kms> {
+    over(place.open_alone()?, secret)
+}
+
 fn over(store: impl KeyStore + 'static, secret: u8) -> Result<Kms> {
     Kms::builder().store(store, RootKey::from_bytes(&[secret; 32])).build()
 }
@@ -38,12 +43,14 @@ fn over(store: impl KeyStore + 'static, secret: u8) -> Result<Kms> {
 fn furnish(kms: &Kms, count: usize) -> Result<Vec<(KeyId, Vec<u8>)>> {
     let mut blobs = Vec::new();
     for number in 0..count {
-        let key = kms.create_key(Default::default())?.key_id();
-        kms.create_alias(format!("alias/{number}").as_str(), key)?;
-        for _ in 0..2 {
+        let key = kms.create_key(CreateKeyRequest::default().alias(format!("alias/{number}")))?.key_id();
+        let mut encrypt = || -> Result<()> {
             blobs.push((key, kms.encrypt(EncryptRequest::new(key, key.to_string().as_bytes()))?.ciphertext_blob));
-            kms.rotate_key_on_demand(key)?;
-        }
+            Ok(())
+        };
+        encrypt()?;
+        kms.rotate_key_on_demand(key)?;
+        encrypt()?;
     }
     Ok(blobs)
 }
@@ -83,15 +90,15 @@ fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
     let place = Place::new()?;
     let store = place.open()?;
     let kms = open(&place, 1)?;
-    let blobs = furnish(&kms, 40)?;
+    let blobs = furnish(&alone(&place, 1)?, 40)?;
     let before = records(&store)?;
     let rotation = kms.rotate_root_key()?;
     assert_eq!((rotation.version(), rotation.was_resumed()), (2, false));
-    assert_eq!(rotation.resealed(), 82, "keys, aliases, the identity and the time");
+    assert_eq!(rotation.resealed(), 122, "keys, their usage, aliases, the identity and the time");
     assert_eq!(versions(&store)?, [2].into());
     assert!(!kms.root_key_status()?.is_rotating());
     check(&kms, &blobs)?;
-    check(&open(&place, 1)?, &blobs)?;
+    check(&alone(&place, 1)?, &blobs)?;
     let after = records(&store)?;
     assert!(before.iter().all(|(id, record)| after[id].body != record.body));
 
@@ -102,45 +109,53 @@ fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
 
 #[test]
 fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
+    cut_off_after_any_commit(false)
+}
+
+#[test]
+fn a_move_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
+    cut_off_after_any_commit(true)
+}
+
+/// Interrupts a rotation of the root key, or its move to another one, after each number of commits.
+fn cut_off_after_any_commit(is_moved: bool) -> TestResult {
     let place = Place::new()?;
     let store = HookedStore::new(place.open()?);
-    let blobs = furnish(&open(&place, 1)?, 66)?;
+    let blobs = furnish(&alone(&place, 1)?, 66)?;
     let some: Vec<_> = blobs.iter().step_by(33).cloned().collect();
     let (mut secret, mut version) = (1, 1);
-    for is_moved in [false, true] {
-        for cut in (0..).step_by(if any_store::is_in_memory() { 1 } else { 3 }) {
-            let to = if is_moved { secret + 1 } else { secret };
-            let kms = over(Arc::clone(&store), secret)?;
-            store.fail_after(cut);
-            let rotate = |kms: &Kms| match is_moved {
-                true => kms.move_root_key(RootKey::from_bytes(&[to; 32])),
-                false => kms.rotate_root_key(),
-            };
-            let cut_off = rotate(&kms).is_err();
-            drop(kms);
-            store.fail_after(u64::MAX);
-            version += 1;
-            if !cut_off {
-                assert!(cut > 4, "begin, several batches, finish");
-                secret = to;
-                break;
-            }
-            // The next process opens the store with the current root key. During a move, the new
-            // root key works as well.
-            let kms = open(&place, secret)?;
-            decrypt(&kms, &some)?;
-            let is_rotating = kms.root_key_status()?.is_rotating();
-            assert_eq!(is_rotating, cut > 0);
-            assert_eq!(open(&place, secret + 1).is_ok(), is_rotating && is_moved);
-            kms.create_key(Default::default())?;
-            let rotation = rotate(&kms)?;
-            assert_eq!((rotation.version(), rotation.was_resumed()), (version, is_rotating));
-            assert_eq!(versions(&store)?, [u8::try_from(version)?].into());
-            check(&open(&place, to)?, &some)?;
+    for cut in (0..).step_by(if any_store::is_in_memory() { 1 } else { 3 }) {
+        let to = if is_moved { secret + 1 } else { secret };
+        let kms = over(Arc::clone(&store), secret)?;
+        store.fail_after(cut);
+        let rotate = |kms: &Kms| match is_moved {
+            true => kms.move_root_key(RootKey::from_bytes(&[to; 32])),
+            false => kms.rotate_root_key(),
+        };
+        let cut_off = rotate(&kms).is_err();
+        drop(kms);
+        store.fail_after(u64::MAX);
+        version += 1;
+        if !cut_off {
+            assert!(cut > 4, "begin, several batches, finish");
             secret = to;
+            break;
         }
+        // The next process opens the store with the current root key. During a move, the new
+        // root key works as well.
+        let kms = alone(&place, secret)?;
+        decrypt(&kms, &some)?;
+        let is_rotating = kms.root_key_status()?.is_rotating();
+        assert_eq!(is_rotating, cut > 0);
+        assert_eq!(open(&place, secret + 1).is_ok(), is_rotating && is_moved);
+        kms.create_key(Default::default())?;
+        let rotation = rotate(&kms)?;
+        assert_eq!((rotation.version(), rotation.was_resumed()), (version, is_rotating));
+        assert_eq!(versions(&store)?, [u8::try_from(version)?].into());
+        check(&alone(&place, to)?, &some)?;
+        secret = to;
     }
-    check(&open(&place, secret)?, &blobs)
+    check(&alone(&place, secret)?, &blobs)
 }
 
 /// Waits until a call that begins now has ended.
@@ -166,7 +181,7 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
     let other = Kms::builder().store(place.open()?, RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
     let hooked = HookedStore::new(place.open()?);
     let kms = over(Arc::clone(&hooked), 1)?;
-    let blobs = furnish(&kms, 30)?;
+    let blobs = furnish(&alone(&place, 1)?, 30)?;
     let (done, calls) = (AtomicBool::new(false), Arc::new(AtomicU64::new(0)));
     let made = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {

@@ -7,8 +7,6 @@ mod bit_rot;
 mod closing;
 #[cfg(feature = "sqlite")]
 mod erasure;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod every_store;
 #[cfg(all(feature = "sqlite", unix))]
 mod file_access;
 #[cfg(feature = "sqlite")]

@@ -3,21 +3,22 @@
 //! On PostgreSQL, only those in which several processes meet, a commit is interrupted or refused, or a
 //! list is long: to a store, every other change is a commit of some bytes, as on SQLite.
 //! `STRONGROOM_EVERY_STORE=all` runs all of them there too.
+//!
+//! These are the longest tests. The test runner starts tests in the order of their names, and the name
+//! of this area is among the first, so that no processor waits for them at the end.
 
+#[cfg(feature = "sqlite")]
+use std::iter;
 use std::process::Output;
 
 use crate::support::any_store::VARIABLE;
-use crate::support::child_process::{fast_folder, run_tests};
+use crate::support::child_process::run_tests;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Areas whose stores come from `support::any_store`.
-const AREAS: [&str; 17] = [
-    "access::grants::",
-    "audit::after_commit::",
-    "audit::ambiguous_commits::",
-    "audit::chain_state::",
-    "hsm::custom_key_store_failures::",
+/// Areas whose stores come from `support::any_store`. On PostgreSQL, a process runs each of these
+/// groups, which take about the same time.
+const KEYS: [&str; 7] = [
     "kms::aliased_keys::",
     "kms::clock_jumps::",
     "kms::closing::",
@@ -25,12 +26,19 @@ const AREAS: [&str; 17] = [
     "kms::keys::",
     "kms::metering::",
     "kms::rotation::",
+];
+const RECORDS: [&str; 9] = [
+    "access::grants::",
+    "audit::after_commit::",
+    "audit::ambiguous_commits::",
+    "audit::chain_state::",
+    "hsm::custom_key_store_failures::",
     "kms::several_hosts::",
     "parameters::concurrency::creation_and_deletion",
     "parameters::concurrency::no_put_is_lost",
     "parameters::versions::",
-    "root_key::rotation::",
 ];
+const ROOT_KEY: [&str; 1] = ["root_key::rotation::"];
 
 /// More of these areas, by default only for SQLite.
 const MORE_AREAS: [&str; 12] = [
@@ -60,11 +68,10 @@ const IN_MEMORY: [&str; 7] = [
     "what_is_not_material_of_the_key_is_refused_and_named",
 ];
 
-/// Runs more tests at a time than the test runner would: they wait for their stores.
-fn run(place: &str, more: &[&str]) -> std::io::Result<Output> {
+fn run<'a>(place: &str, areas: impl IntoIterator<Item = &'a str>, threads: &str) -> std::io::Result<Output> {
     let skipped = IN_MEMORY.iter().flat_map(|name| ["--skip", name]);
-    let words: Vec<_> = AREAS.iter().chain(more).copied().chain(skipped).collect();
-    run_tests(&words, &[(VARIABLE, place), ("RUST_TEST_THREADS", "8")])
+    let words: Vec<_> = areas.into_iter().chain(skipped).collect();
+    run_tests(&words, &[(VARIABLE, place), ("RUST_TEST_THREADS", threads)])
 }
 
 fn check(output: &Output) {
@@ -73,23 +80,43 @@ fn check(output: &Output) {
     assert!(output.status.success() && !text.contains("ok. 0 passed"), "{text}");
 }
 
+/// More tests at a time than the test runner would run: they wait for their stores.
 #[cfg(feature = "sqlite")]
 #[test]
 fn tests_of_the_kms_hold_on_sqlite() -> TestResult {
-    let folder = fast_folder()?;
+    let folder = crate::support::child_process::fast_folder()?;
     let place = format!("sqlite:{}", folder.path().display());
-    check(&run(&place, &MORE_AREAS)?);
+    let areas = iter::empty().chain(KEYS).chain(RECORDS).chain(ROOT_KEY).chain(MORE_AREAS);
+    check(&run(&place, areas, "8")?);
     Ok(())
 }
 
 #[cfg(all(feature = "postgres", unix))]
-#[test]
-fn tests_of_the_kms_hold_on_postgres() -> TestResult {
+mod postgres {
+    use super::{KEYS, MORE_AREAS, RECORDS, ROOT_KEY, TestResult, check, run};
     use crate::support::postgres::{Database, shared};
 
-    let Some(server) = shared("storage::every_store::tests_of_the_kms_hold_on_postgres") else { return Ok(()) };
-    let database = Database::create(server)?;
-    let all = std::env::var_os("STRONGROOM_EVERY_STORE").is_some_and(|value| value == "all");
-    check(&run(&database.url(), if all { &MORE_AREAS } else { &[] })?);
-    Ok(())
+    fn hold(test: &str, areas: &[&str]) -> TestResult {
+        let Some(server) = shared(&format!("all_stores::postgres::{test}")) else { return Ok(()) };
+        let database = Database::create(server)?;
+        check(&run(&database.url(), areas.iter().copied(), "4")?);
+        Ok(())
+    }
+
+    #[test]
+    fn tests_of_keys_hold() -> TestResult {
+        hold("tests_of_keys_hold", &KEYS)
+    }
+
+    #[test]
+    fn tests_of_records_hold() -> TestResult {
+        let all = std::env::var_os("STRONGROOM_EVERY_STORE").is_some_and(|value| value == "all");
+        let more: &[&str] = if all { &MORE_AREAS } else { &[] };
+        hold("tests_of_records_hold", &[&RECORDS[..], more].concat())
+    }
+
+    #[test]
+    fn tests_of_the_root_key_hold() -> TestResult {
+        hold("tests_of_the_root_key_hold", &ROOT_KEY)
+    }
 }
