@@ -117,7 +117,7 @@ fn note_id(id: &str) -> Result<String, ApiError> {
     Ok(Uuid::try_parse(id).map_err(|_| ApiError::not_found())?.to_string())
 }
 
-/// The tenant that makes a request.
+/// The tenant that sends a request.
 struct Tenant(String);
 
 impl FromRequestParts<Service> for Tenant {
@@ -129,14 +129,14 @@ impl FromRequestParts<Service> for Tenant {
     }
 }
 
-/// The administrator makes a request.
+/// A request of the administrator.
 struct Admin;
 
 impl FromRequestParts<Service> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, service: &Service) -> Result<Self, ApiError> {
-        // The time of the comparison reveals nothing: nobody can choose the MAC of a guess.
+        // The time of the comparison reveals nothing: an attacker cannot choose the MAC of a guess.
         if service.token(parts).await? == service.admin { Ok(Self) } else { Err(unauthorized()) }
     }
 }

@@ -88,7 +88,7 @@ macro_rules! adapter {
                 assert_eq!(column.decrypt(&RowId::new(3), &scalar)?, "+44 20 7946 0123");
                 assert!(column.decrypt(&RowId::new(4), &scalar).is_err());
 
-                // Other bytes are refused with an error that names the column and contains no value.
+                // Other bytes, text and NULL are errors that name the column and contain no value.
                 let null = sqlx::query_as::<_, Reachable>("SELECT phone FROM users WHERE id = 1");
                 let (index, cause) = refused(null.fetch_one(&mut database).await);
                 assert!(index.contains("phone"), "{index}: {cause}");

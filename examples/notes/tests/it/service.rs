@@ -13,7 +13,7 @@ use strongroom::columns::Encrypted;
 use crate::support::process::{ADMIN, Service, messages_in};
 use crate::support::{TestResult, postgres, sql};
 
-/// A service in a new folder, with two tenants.
+/// A service in a temporary folder, with two tenants.
 struct Setup {
     folder: tempfile::TempDir,
     /// The URL of the database, and that with which the service starts.
@@ -83,7 +83,7 @@ fn notes_are_created_read_changed_and_deleted_by_their_tenant_only() -> TestResu
         let untitled = note("Grace", None, "", &[]);
         assert_eq!(setup.read(acme, &setup.add(acme, &untitled)?)?, untitled);
 
-        // Another tenant sees no difference between a note of others and none.
+        // A note of another tenant is indistinguishable from a missing one.
         let changed = note("Ada", None, "three pots of tea", &["hall"]);
         for (request, body) in [("GET", None), ("DELETE", None), ("PUT", Some(changed.clone()))] {
             let others = service.expect(404, globex, &format!("{request} {path}"), body.clone())?;
@@ -301,7 +301,7 @@ fn after_the_deletion_of_a_tenants_keys_only_the_others_open() -> TestResult {
     })
 }
 
-/// The service asks for the body of a request, receives a signal to end, and then the body.
+/// The service requests a body, receives the signal, and then the body.
 #[test]
 fn a_request_that_runs_is_answered_before_the_end() -> TestResult {
     let setup = Setup::start(None)?;

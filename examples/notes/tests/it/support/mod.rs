@@ -21,7 +21,7 @@ pub(crate) fn block_on<T>(test: impl Future<Output = TestResult<T>>) -> TestResu
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(test)
 }
 
-/// Executes statements over a new connection, and returns the rows.
+/// Executes statements over a separate connection, and returns the rows.
 pub(crate) fn sql(url: &str, statements: &str) -> TestResult<Vec<AnyRow>> {
     install_default_drivers();
     block_on(async {
