@@ -1,0 +1,283 @@
+//! The operations of AWS KMS, with a deadline.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_kms::Client;
+use aws_sdk_kms::config::http::HttpResponse;
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::primitives::Blob;
+use strongroom::{EncryptionContext, Error, ErrorKind, Result, SecretBytes};
+
+use crate::arn::{KeyArn, KeyName};
+use crate::classify::FailedCall;
+use crate::error::{AwsKmsError, AwsKmsFailure};
+use crate::worker::{Interruption, Worker};
+
+/// The time within which a keyring must have wrapped or unwrapped a data key, retries included, unless
+/// [`AwsKms::with_deadline`] sets another.
+pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest deadline.
+pub const MAX_DEADLINE: Duration = Duration::from_secs(3_600);
+
+/// The longest ciphertext that AWS KMS accepts.
+const MAX_CIPHERTEXT: usize = 6_144;
+
+/// Calls AWS KMS with the official client, from threads of any kind.
+///
+/// The client is asynchronous, and the traits of strongroom block. This handle runs its calls in the
+/// runtime of a separate thread. The calling thread blocks until the call ends or its deadline passes:
+///
+/// - Any thread may call, those of Tokio runtimes included, also of a runtime with a single thread.
+///   Asynchronous programs should encrypt and decrypt with the asynchronous methods of strongroom, or
+///   within `spawn_blocking`, because other tasks of a blocked thread wait.
+/// - Calls of several threads run concurrently.
+/// - Clones share the thread, which ends when the last of them is dropped, keyrings included.
+/// - After a fork, the child must create another handle.
+///
+/// # Client
+///
+/// Region, credentials, retries, timeouts, endpoint, and TLS are those of the client. This package
+/// selects no TLS stack: enable a feature of `aws-sdk-kms`, such as `default-https-client`, in your
+/// program. The handle uses a client of its own with the same configuration, so that its connections do
+/// not depend on your runtime. Only an HTTP client that you set explicitly is shared. If you use that
+/// one in a runtime with a single thread too, and call a keyring from a task of that runtime, a
+/// connection can wait for the blocked thread until the deadline passes.
+///
+/// The official client does not wipe its buffers. Plaintext data keys therefore remain in freed memory
+/// of the process for some time.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use strongroom_aws_kms::AwsKms;
+///
+/// # use aws_sdk_kms::config::{BehaviorVersion, Region};
+/// # let config = aws_sdk_kms::Config::builder().behavior_version(BehaviorVersion::latest());
+/// # let client = aws_sdk_kms::Client::from_conf(config.region(Region::new("eu-west-1")).build());
+/// // let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
+/// // let client = aws_sdk_kms::Client::new(&config);
+/// let kms = AwsKms::new(client)?;
+/// assert_eq!((kms.region(), kms.deadline()), (Some("eu-west-1"), Duration::from_secs(10)));
+/// let patient = kms.with_deadline(Duration::from_secs(60))?;
+/// assert_eq!(patient.deadline(), Duration::from_secs(60));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct AwsKms {
+    client: Client,
+    worker: Arc<Worker>,
+    deadline: Duration,
+}
+
+impl AwsKms {
+    /// Creates a handle, and starts its thread.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Internal`] if the operating system cannot start a thread.
+    pub fn new(client: Client) -> Result<Self> {
+        let client = Client::from_conf(client.config().clone());
+        Ok(Self { client, worker: Arc::new(Worker::start()?), deadline: DEFAULT_DEADLINE })
+    }
+
+    /// Returns a handle with another deadline, which shares the thread and the connections.
+    ///
+    /// The deadline applies to the work of one keyring for one message: all attempts for all wrapped
+    /// data keys together. A keyring of one key calls AWS KMS once.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`] if the deadline is zero or longer than [`MAX_DEADLINE`].
+    pub fn with_deadline(&self, deadline: Duration) -> Result<Self> {
+        if deadline.is_zero() || deadline > MAX_DEADLINE {
+            let text = format!("the deadline must be more than zero and at most {} s", MAX_DEADLINE.as_secs());
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        Ok(Self { deadline, ..self.clone() })
+    }
+
+    /// Returns the deadline.
+    pub const fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// Returns the Region of the client.
+    pub fn region(&self) -> Option<&str> {
+        self.client.config().region().map(AsRef::as_ref)
+    }
+
+    /// Begins work that must end before the deadline.
+    pub(crate) fn begin(&self) -> Session<'_> {
+        Session { kms: self, ends: Instant::now() + self.deadline }
+    }
+}
+
+impl fmt::Debug for AwsKms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("AwsKms");
+        out.field("region", &self.region()).field("deadline", &self.deadline).finish_non_exhaustive()
+    }
+}
+
+/// Calls that share a deadline.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    kms: &'a AwsKms,
+    ends: Instant,
+}
+
+/// A plaintext or ciphertext, and the key that AWS KMS used.
+#[derive(Debug)]
+pub(crate) struct Answer<T> {
+    pub(crate) key: KeyArn,
+    pub(crate) value: T,
+}
+
+/// A new data key.
+#[derive(Debug)]
+pub(crate) struct NewDataKey {
+    pub(crate) plaintext: SecretBytes,
+    pub(crate) ciphertext: Vec<u8>,
+}
+
+impl Session<'_> {
+    /// Generates a data key.
+    pub(crate) fn generate_data_key(
+        &self,
+        key: &KeyName,
+        length: usize,
+        context: &EncryptionContext,
+        grant_tokens: &[String],
+    ) -> Result<Answer<NewDataKey>> {
+        let call = Call { session: self, operation: "GenerateDataKey", key: key.as_str(), region: key.region() };
+        let length = i32::try_from(length).map_err(|_| call.rejected("the data key is too long"))?;
+        let request = self.kms.client.generate_data_key().key_id(key.as_str()).number_of_bytes(length);
+        let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            let plaintext = answer.plaintext.map(secret);
+            Ok((answer.key_id, plaintext.zip(answer.ciphertext_blob.map(Blob::into_inner))))
+        })
+        .and_then(|(used, made)| {
+            let (plaintext, ciphertext) = made.ok_or_else(|| call.incomplete())?;
+            Ok(Answer { key: call.key_used(used)?, value: NewDataKey { plaintext, ciphertext } })
+        })
+    }
+
+    /// Encrypts a few bytes under a key.
+    pub(crate) fn encrypt(
+        &self,
+        key: &KeyName,
+        plaintext: &SecretBytes,
+        context: &EncryptionContext,
+        grant_tokens: &[String],
+    ) -> Result<Answer<Vec<u8>>> {
+        let call = Call { session: self, operation: "Encrypt", key: key.as_str(), region: key.region() };
+        let request = self.kms.client.encrypt().key_id(key.as_str()).plaintext(Blob::new(plaintext.expose_secret()));
+        let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.key_id, answer.ciphertext_blob.map(Blob::into_inner)))
+        })
+        .and_then(|(used, ciphertext)| {
+            let value = ciphertext.ok_or_else(|| call.incomplete())?;
+            Ok(Answer { key: call.key_used(used)?, value })
+        })
+    }
+
+    /// Decrypts a ciphertext that was encrypted under this key.
+    pub(crate) fn decrypt(
+        &self,
+        key: &KeyName,
+        ciphertext: &[u8],
+        context: &EncryptionContext,
+        grant_tokens: &[String],
+    ) -> Result<Answer<SecretBytes>> {
+        let call = Call { session: self, operation: "Decrypt", key: key.as_str(), region: key.region() };
+        if ciphertext.is_empty() || ciphertext.len() > MAX_CIPHERTEXT {
+            let text = format!("a ciphertext of AWS KMS has 1 to {MAX_CIPHERTEXT} bytes, not {}", ciphertext.len());
+            return Err(Error::new(ErrorKind::InvalidCiphertext, text));
+        }
+        let request = self.kms.client.decrypt().key_id(key.as_str()).ciphertext_blob(Blob::new(ciphertext));
+        let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.key_id, answer.plaintext.map(secret)))
+        })
+        .and_then(|(used, plaintext)| {
+            let value = plaintext.ok_or_else(|| call.incomplete())?;
+            Ok(Answer { key: call.key_used(used)?, value })
+        })
+    }
+}
+
+/// One call, for its errors.
+struct Call<'a> {
+    session: &'a Session<'a>,
+    operation: &'static str,
+    key: &'a str,
+    region: Option<&'a str>,
+}
+
+impl Call<'_> {
+    fn run<T, E>(&self, call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        E: ProvideErrorMetadata + std::error::Error + Send + 'static,
+    {
+        if Instant::now() >= self.session.ends {
+            return Err(self.failed(AwsKmsFailure::TimedOut));
+        }
+        match self.session.kms.worker.run(self.session.ends, call) {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                let failed = FailedCall {
+                    operation: self.operation,
+                    key: self.key,
+                    key_region: self.region,
+                    client_region: self.session.kms.region(),
+                };
+                Err(failed.classify(&error).into())
+            }
+            Err(Interruption::TimedOut) => Err(self.failed(AwsKmsFailure::TimedOut)),
+            Err(Interruption::Lost) => Err(self.failed(AwsKmsFailure::Lost)),
+        }
+    }
+
+    fn failed(&self, failure: AwsKmsFailure) -> Error {
+        AwsKmsError::new(failure, self.operation, self.key).into()
+    }
+
+    fn rejected(&self, detail: &str) -> Error {
+        AwsKmsError::new(AwsKmsFailure::Rejected, self.operation, self.key).with_detail(detail).into()
+    }
+
+    fn incomplete(&self) -> Error {
+        let error = AwsKmsError::new(AwsKmsFailure::InvalidResponse, self.operation, self.key);
+        error.with_detail("a member is missing").into()
+    }
+
+    /// Parses the ARN of the key that AWS KMS used.
+    fn key_used(&self, arn: Option<String>) -> Result<KeyArn> {
+        arn.as_deref().and_then(KeyArn::parse).ok_or_else(|| {
+            let error = AwsKmsError::new(AwsKmsFailure::InvalidResponse, self.operation, self.key);
+            error.with_detail("it contains no key ARN").into()
+        })
+    }
+}
+
+fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
+    let pairs: HashMap<_, _> = context.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    (!pairs.is_empty()).then_some(pairs)
+}
+
+fn tokens(grant_tokens: &[String]) -> Option<Vec<String>> {
+    (!grant_tokens.is_empty()).then(|| grant_tokens.to_vec())
+}
+
+fn secret(plaintext: Blob) -> SecretBytes {
+    SecretBytes::from_vec(plaintext.into_inner())
+}

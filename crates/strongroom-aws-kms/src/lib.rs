@@ -1,0 +1,25 @@
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+//!
+//! # Modules
+//!
+//! | module | contains |
+//! |---|---|
+//! | `error` | failures of AWS KMS, and whether another attempt helps |
+//! | `arn` | names of keys |
+//! | `worker` | the thread that calls AWS KMS |
+//! | `client` | [`AwsKms`]: operations with a deadline |
+//! | `keyring` | [`AwsKmsKeyring`] |
+
+mod arn;
+mod classify;
+mod client;
+mod discovery;
+mod error;
+mod keyring;
+mod worker;
+
+pub use client::{AwsKms, DEFAULT_DEADLINE, MAX_DEADLINE};
+pub use discovery::DiscoveryFilter;
+pub use error::{AwsKmsError, AwsKmsFailure, Retry};
+pub use keyring::AwsKmsKeyring;

@@ -1,0 +1,8 @@
+//! Tests of the package: messages exchanged with other SDKs, outages, and runtimes.
+#![forbid(unsafe_code)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod keyring;
+mod outages;
+mod runtimes;
+mod support;
