@@ -10,7 +10,7 @@ use strongroom::{Error, ErrorKind, Result};
 /// The longest name that AWS KMS accepts.
 const MAX_LENGTH: usize = 2_048;
 
-/// What every key ID of a multi-Region key begins with.
+/// The prefix of the key ID of every multi-Region key.
 const MULTI_REGION: &str = "mrk-";
 
 /// The name of a key, as a caller specifies it.

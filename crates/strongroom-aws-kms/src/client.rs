@@ -43,7 +43,7 @@ const MAX_CIPHERTEXT: usize = 6_144;
 ///
 /// Region, credentials, retries, timeouts, endpoint, and TLS are those of the client. This package
 /// selects no TLS stack: enable a feature of `aws-sdk-kms`, such as `default-https-client`, in your
-/// program. The handle uses a client of its own with the same configuration, so that its connections do
+/// program. The handle creates another client with the same configuration, so that its connections do
 /// not depend on your runtime. Only an HTTP client that you set explicitly is shared. If you use that
 /// one in a runtime with a single thread too, and call a keyring from a task of that runtime, a
 /// connection can wait for the blocked thread until the deadline passes.

@@ -10,6 +10,7 @@
 //! | `worker` | the thread that calls AWS KMS |
 //! | `client` | [`AwsKms`]: operations with a deadline |
 //! | `keyring` | [`AwsKmsKeyring`] |
+//! | `root_key` | [`AwsKmsRootKey`] |
 
 mod arn;
 mod classify;
@@ -17,9 +18,11 @@ mod client;
 mod discovery;
 mod error;
 mod keyring;
+mod root_key;
 mod worker;
 
 pub use client::{AwsKms, DEFAULT_DEADLINE, MAX_DEADLINE};
 pub use discovery::DiscoveryFilter;
 pub use error::{AwsKmsError, AwsKmsFailure, Retry};
 pub use keyring::AwsKmsKeyring;
+pub use root_key::AwsKmsRootKey;

@@ -4,5 +4,6 @@
 
 mod keyring;
 mod outages;
+mod root_keys;
 mod runtimes;
 mod support;
