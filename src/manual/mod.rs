@@ -22,6 +22,7 @@
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
 //! | call it from async code | [`async_programs`] |
 //! | serve AWS SDKs and the AWS CLI | [`endpoint`] |
+//! | move from AWS KMS to strongroom, or back | [`migrating`] |
 //! | decide who may do what | [`access`]: principals, accounts, metering; [`policies`]: key policies, identity policies, grants |
 //! | replace a part: store, keyring, provider, policy, audit sink | [`custom_parts`] |
 //!
@@ -87,6 +88,9 @@ pub mod async_programs {}
 
 #[doc = include_str!("endpoint.md")]
 pub mod endpoint {}
+
+#[doc = include_str!("migrating.md")]
+pub mod migrating {}
 
 #[doc = include_str!("access.md")]
 pub mod access {}

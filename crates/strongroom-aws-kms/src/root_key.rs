@@ -29,8 +29,8 @@ const MAX_ID: usize = 255;
 /// of the store never call it, so an outage affects only processes that start, rotations, and processes
 /// that notice the rotation of another process. Those fail with
 /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) and can be repeated. A denied permission or a disabled
-/// key has this kind too, because the root key is not wrong: the [`AwsKmsError`] in the error tells them
-/// apart.
+/// key has this kind too, because the root key is not wrong. The [`AwsKmsError`] in the error
+/// distinguishes them.
 ///
 /// The root key is encrypted with Encrypt, and with this encryption context:
 ///

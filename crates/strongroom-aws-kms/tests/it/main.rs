@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod keyring;
+mod manual;
 mod outages;
 mod root_keys;
 mod runtimes;
