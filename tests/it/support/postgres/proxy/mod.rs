@@ -238,7 +238,7 @@ fn accept(listener: &TcpListener, network: &Arc<Network>) {
         let connection = Arc::new(connection);
         {
             let mut state = network.state();
-            // Connections that are accepted during the end of the proxy are refused.
+            // A connection that is accepted during the end of the proxy is refused.
             if state.ended {
                 return connection.cut();
             }
