@@ -10,6 +10,8 @@ use crate::text::sanitize_for_error;
 const MAX_REQUEST_LENGTH: usize = 2_048;
 /// Prefixes that names cannot have, in any case.
 const RESERVED: [&str; 2] = ["aws", "ssm"];
+/// Number of colons in the ARN of a parameter.
+const ARN_COLONS: usize = 5;
 /// The resource type in an ARN.
 const RESOURCE: &str = "parameter/";
 
@@ -41,11 +43,10 @@ impl ParameterName {
     /// `None` for an ARN of another account, partition or region.
     pub(super) fn parse(text: &str, locality: &Locality, account: AccountId) -> Result<Option<Self>> {
         let text = bounded(text)?;
-        let Some(arn) = text.strip_prefix("arn:") else {
+        if !is_arn(text) {
             return Self::checked(text).map(Some);
-        };
-        let expected = arn_prefix(locality, account);
-        match format!("arn:{arn}").strip_prefix(&expected) {
+        }
+        match text.strip_prefix(&arn_prefix(locality, account)) {
             Some(rest) if rest.contains('/') => Self::checked(&format!("/{rest}")).map(Some),
             Some(rest) => Self::checked(rest).map(Some),
             None => Ok(None),
@@ -59,7 +60,7 @@ impl ParameterName {
         account: AccountId,
     ) -> Result<Option<(Self, Selector)>> {
         let text = bounded(text)?;
-        let colons = if text.starts_with("arn:") { 6 } else { 1 };
+        let colons = if is_arn(text) { ARN_COLONS + 1 } else { 1 };
         let split = text.match_indices(':').nth(colons - 1).map(|(place, _)| text.split_at(place));
         let (name, selector) = match split {
             Some((name, selector)) => (name, Selector::parse(&selector[1..])?),
@@ -182,6 +183,11 @@ const fn is_allowed(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'/')
 }
 
+/// Returns `true` for the form of an ARN. `arn:3` is version 3 of the parameter `arn`.
+fn is_arn(text: &str) -> bool {
+    text.starts_with("arn:") && text.matches(':').count() >= ARN_COLONS
+}
+
 fn bounded(text: &str) -> Result<&str> {
     if text.len() > MAX_REQUEST_LENGTH {
         return Err(ParameterError::InvalidName { reason: "it is too long" }.into());
@@ -244,7 +250,7 @@ mod tests {
             assert_eq!(again.key(), parsed.key());
         }
         for other in
-            ["arn:aws:ssm:local:111122223333:parameter/a", "arn:aws:ssm:eu-west-1:000000000000:parameter/a", "arn:x"]
+            ["arn:aws:ssm:local:111122223333:parameter/a", "arn:aws:ssm:eu-west-1:000000000000:parameter/a", "arn:::::"]
         {
             assert_eq!(parse(other)?, None, "{other}");
         }
@@ -261,6 +267,12 @@ mod tests {
         let arn = "arn:aws:ssm:local:000000000000:parameter/a/b";
         assert_eq!(selector(&format!("{arn}:prod"))?, Some(("/a/b".to_owned(), label("prod"))));
         assert_eq!(selector(arn)?, Some(("/a/b".to_owned(), Selector::Current)));
+        // A parameter may have the name with which ARNs begin.
+        for (text, expected) in [("arn", Selector::Current), ("arn:3", Selector::Version(3)), ("arn:aws", label("aws"))]
+        {
+            assert_eq!(selector(text)?, Some(("arn".to_owned(), expected)), "{text}");
+        }
+        assert!(ParameterName::parse("arn:3", &Locality::default(), AccountId::default()).is_err());
         Ok(())
     }
 

@@ -57,6 +57,12 @@ fn a_name_of_one_level_is_the_same_with_and_without_a_slash() -> TestResult {
     assert_eq!(exception(parameters.get("arn:aws:ssm:local:111122223333:parameter/url")), "ParameterNotFound");
     parameters.delete("/url")?;
     assert_eq!(exception(parameters.get("url")), "ParameterNotFound");
+    // Also the one that looks like the beginning of an ARN.
+    parameters.put(PutParameterRequest::string("arn", "one"))?;
+    parameters.label("arn", None, ["live"])?;
+    for name in ["arn", "/arn", "arn:1", "arn:live", &arn.replace("/url", "/arn:1")] {
+        assert_eq!(parameters.get(name)?.name(), "arn", "{name}");
+    }
     Ok(())
 }
 
