@@ -31,7 +31,8 @@ const MAX_NOTED: usize = 4_096;
 
 /// Maximum number of pairs of a request that the event of the call contains.
 const MAX_NOTED_PAIRS: usize = 200;
-/// Maximum total length of these pairs, in bytes.
+/// Maximum total length of these pairs, or of a list of texts, in bytes. In valid requests, only
+/// filters can be longer.
 const MAX_NOTED_BYTES: usize = 64 << 10;
 
 /// Returns a text of a request for the audit log.
@@ -41,7 +42,12 @@ pub(crate) fn noted(text: &str) -> ParameterValue {
 
 /// Returns texts of a request for the audit log.
 pub(crate) fn noted_texts<T: AsRef<str>>(texts: &[T]) -> ParameterValue {
-    ParameterValue::texts(tags_for_audit(texts).map(|text| abridged_for_audit(text.as_ref(), MAX_NOTED)))
+    let mut left = MAX_NOTED_BYTES;
+    ParameterValue::texts(tags_for_audit(texts).map(|text| {
+        let (text, longest) = (text.as_ref(), MAX_NOTED.min(left));
+        left = left.saturating_sub(text.len());
+        abridged_for_audit(text, longest)
+    }))
 }
 
 /// Returns the tags of a request for the audit log.

@@ -7,7 +7,9 @@ use std::{env, fs};
 use strongroom::audit::FileTrail;
 use strongroom::crypto::CryptoBackend;
 use strongroom::key::Tag;
-use strongroom::parameters::{GetParameterHistoryRequest, ParameterTier, Parameters, PutParameterRequest};
+use strongroom::parameters::{
+    GetParameterHistoryRequest, ParameterHistoryEntry, ParameterTier, Parameters, PutParameterRequest,
+};
 use strongroom::request::CreateKeyRequest;
 use strongroom::store::SqliteStore;
 use strongroom::{ErrorKind, Kms};
@@ -56,7 +58,7 @@ fn check(kms: &Kms) -> TestResult {
     assert_eq!(parameters.get("/url:1")?.expose_value(), "https://one.example");
     assert_eq!(parameters.get("/shop/hosts")?.expose_value(), "a,b");
     let history = parameters.history(GetParameterHistoryRequest::new("/shop/limit"))?;
-    assert_eq!(history.entries.iter().map(|entry| entry.expose_value()).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(history.entries.iter().map(ParameterHistoryEntry::expose_value).collect::<Vec<_>>(), ["1", "2", "3"]);
     assert_eq!(parameters.describe(Default::default())?.entries.len(), 5);
     let as_alice = Parameters::new(&kms.as_principal(alice()?)?);
     assert_eq!(as_alice.get("/shop/limit")?.expose_value(), "3");

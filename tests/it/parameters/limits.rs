@@ -1,10 +1,11 @@
 //! Arguments as an outsider would choose them: at their limits, and beyond.
 
+use strongroom::audit::FileTrail;
 use strongroom::identity::AccountId;
 use strongroom::key::Tag;
 use strongroom::parameters::{
-    DescribeParametersRequest, GetParameterHistoryRequest, GetParametersByPathRequest, ParameterFilter, ParameterTier,
-    ParameterType, Parameters, PutParameterRequest, SecureStringForm,
+    DescribeParametersRequest, GetParameterHistoryRequest, GetParametersByPathRequest, Parameter, ParameterFilter,
+    ParameterTier, ParameterType, Parameters, PutParameterRequest, SecureStringForm,
 };
 use strongroom::{Error, ErrorKind, Result};
 
@@ -38,9 +39,7 @@ fn a_name_of_any_length_is_found_missing_or_invalid() -> TestResult {
     let too_long = format!("{longest}n");
     assert_eq!(exception(parameters.put(PutParameterRequest::string(too_long.as_str(), "1"))), "ValidationException");
     // Reading has the limit of requests. Every store looks such names up.
-    for name in
-        [too_long.as_str(), &"n".repeat(2_048), &format!("/{}", "n/".repeat(1_000)).trim_end_matches('/').to_owned()]
-    {
+    for name in [too_long.as_str(), &"n".repeat(2_048), &"/n".repeat(1_000)] {
         assert_eq!(exception(parameters.get(name)), "ParameterNotFound", "{name:.10}");
         assert_eq!(exception(parameters.delete(name)), "ParameterNotFound", "{name:.10}");
         assert_eq!(exception(parameters.list_tags(name)), "InvalidResourceId", "{name:.10}");
@@ -72,8 +71,7 @@ fn a_parameter_can_reach_all_its_limits_at_once() -> TestResult {
         (0..50).map(|number| Tag::new(format!("{number:02}{}", wide(126)), wide(256))).collect::<Result<Vec<_>>>()?;
     let policies = format!(
         "[{}]",
-        vec![r#"{"Type":"NoChangeNotification","Version":"1.0","Attributes":{"After":"20","Unit":"Hours"}}"#; 10]
-            .join(",")
+        [r#"{"Type":"NoChangeNotification","Version":"1.0","Attributes":{"After":"20","Unit":"Hours"}}"#; 10].join(",")
     );
     let first = PutParameterRequest::secure_string("/a", wide(2_048))
         .tier(ParameterTier::Advanced)
@@ -183,7 +181,7 @@ fn a_path_is_not_a_prefix_of_letters() -> TestResult {
     }
     for path in ["/shop", "/shop/", " /shop "] {
         let page = parameters.by_path(GetParametersByPathRequest::new(path).recursive())?;
-        let names: Vec<&str> = page.entries.iter().map(|entry| entry.name()).collect();
+        let names: Vec<&str> = page.entries.iter().map(Parameter::name).collect();
         assert_eq!(names, ["/shop/db"], "{path}");
         let filter = ParameterFilter::new("Path", [path.trim()]).option("Recursive");
         let described = parameters.describe(DescribeParametersRequest::default().filters([filter]))?;
@@ -303,6 +301,34 @@ fn a_token_of_another_account_leads_nowhere() -> TestResult {
     let token = ours.describe(DescribeParametersRequest::default().max_results(1))?.next_marker.expect("more");
     let page = theirs.describe(DescribeParametersRequest::default().next_token(token))?;
     assert!(page.entries.iter().all(|entry| entry.arn().contains("111122223333")));
+    Ok(())
+}
+
+/// A refused request leaves an event, although a line of the trail has a limit.
+#[test]
+fn the_event_of_a_request_is_bounded() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let kms = any_store::builder().audit(FileTrail::new(folder.path().join("trail"))).build()?;
+    let parameters = Parameters::new(&kms);
+    // Each character has six in JSON.
+    let long = "\u{1}".repeat(4_096);
+    let many = vec![long.as_str(); 60];
+    let filters: Vec<_> = (0..60).map(|_| ParameterFilter::new(long.as_str(), many.clone())).collect();
+    let put = PutParameterRequest::string(long.as_str(), "1").description(&*long).allowed_pattern(&*long);
+    for (number, refused) in [
+        parameters.get_all(&many, SecureStringForm::Decrypted).map(drop),
+        parameters.delete_all(&many).map(drop),
+        parameters.label("/a", None, many.clone()).map(drop),
+        parameters.remove_tags("/a", &many),
+        parameters.describe(DescribeParametersRequest::default().filters(filters)).map(drop),
+        parameters.put(put.key_id(&*long).policies(&*long).data_type(&*long)).map(drop),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(kind(refused), ErrorKind::Validation, "{number}");
+    }
+    assert!(kms.verify_audit_trail(folder.path().join("trail"))?.records() >= 6);
     Ok(())
 }
 

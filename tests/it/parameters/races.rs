@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::parameters::{
-    GetParameterHistoryRequest, GetParametersByPathRequest, ParameterFilter, ParameterType, Parameters,
-    PutParameterRequest,
+    GetParameterHistoryRequest, GetParametersByPathRequest, ParameterFilter, ParameterHistoryEntry, ParameterType,
+    Parameters, PutParameterRequest,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, RecordKind};
@@ -50,7 +50,7 @@ fn a_version_of_a_later_parameter_is_not_one_of_the_earlier() -> TestResult {
     let (reader, hooked, other) = two_handles()?;
     hooked.before_get(RecordKind::ParameterVersion, move || replace(&other));
     let page = reader.history(GetParameterHistoryRequest::new("/a"))?;
-    let values: Vec<&str> = page.entries.iter().map(|entry| entry.expose_value()).collect();
+    let values: Vec<&str> = page.entries.iter().map(ParameterHistoryEntry::expose_value).collect();
     assert_eq!(values, ["new 1", "new 2"]);
 
     let (reader, hooked, other) = two_handles()?;

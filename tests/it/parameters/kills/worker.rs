@@ -179,7 +179,7 @@ fn race(parameters: &Parameters, round: usize) {
         return;
     }
     say(&format!("create {name} {id}"));
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         say(&format!("begin delete {id}"));
         if done(parameters.delete(&name)).is_some() {
             say(&format!("delete {id}"));
