@@ -1,5 +1,6 @@
 """Writes fuzzing seeds. Those of the message and policy targets come from the test data, those of the key targets from
-fuzz/keys, and those of the audit, key reference, root record and wire targets from this script.
+fuzz/keys, and those of the audit, key reference, root record, parameters and wire targets from this
+script.
 
 Run after adding vectors: python3 fuzz/make_seeds.py
 
@@ -257,3 +258,50 @@ for name, request in CALLS.items():
 for name, body in {"truncated": b'{"KeyId": "a', "escapes": b'{"KeyId": "\\ud83d\\udd11\\u0000"}', "twice": b'{"a": 1, "a": 2}',
                    "deep": b"[" * 40 + b"]" * 40, "no_text": b"\xff"}.items():
     (folder / f"{name}.seed").write_bytes(b"DescribeKey\n" + body)
+
+# Records of the parameter store, and names. A byte before each decides what it is.
+EXPIRATION = b'{"Attributes":{"Timestamp":"2030-01-02T03:04:05.000Z"},"Type":"Expiration","Version":"1.0"}'
+NOTICE = b'{"Attributes":{"Before":"15","Unit":"Days"},"Type":"ExpirationNotification","Version":"1.0"}'
+PARAMETER_ARN = "arn:aws:ssm:local:000000000000:parameter"
+
+
+def parameter_version(number, policies=b"", tier=1, key=b"", value=b"value"):
+    texts = [b"arn:aws:iam::000000000000:root", "größe".encode(), b"[a-z]+", policies]
+    fields = b"".join(map(prefixed, texts)) + bytes([tier]) + prefixed(key) + prefixed(key)
+    return struct.pack(">QQq", number, 7, 1_700_000_000_000) + fields + struct.pack(">I", len(value)) + value
+
+
+def parameter(name, kind, oldest, labels, tags, version):
+    listed = [prefixed(label) + struct.pack(">Q", number) for label, number in labels]
+    pairs = [prefixed(key) + prefixed(value) for key, value in tags]
+    counted = b"".join(struct.pack(">H", len(items)) + b"".join(items) for items in (listed, pairs))
+    return b"\1" + prefixed(name) + bytes([kind]) + struct.pack(">Q", oldest) + counted + version
+
+
+parameters = {
+    "parameter": b"\0" + parameter(b"/shop/url", 1, 1, [], [], parameter_version(1)),
+    "labels_and_tags": b"\0" + parameter(
+        b"url", 2, 2, [(b"live", 2), (b"test", 4)], [(b"stage", b""), (b"team", b"shop")], parameter_version(4)),
+    "order_of_labels": b"\0" + parameter(b"url", 2, 2, [(b"b", 2), (b"a", 2)], [], parameter_version(4)),
+    "secret": b"\0" + parameter(b"/a", 3, 1, [], [], parameter_version(1, key=b"alias/aws/ssm", value=bytes(100))),
+    "hundred_versions": b"\0" + parameter(b"/a", 1, 3, [(b"a", 3)], [], parameter_version(102)),
+    "too_many_versions": b"\0" + parameter(b"/a", 1, 2, [], [], parameter_version(102)),
+    "policies": b"\0" + parameter(
+        b"/a", 1, 1, [], [], parameter_version(1, b"[" + EXPIRATION + b"," + NOTICE + b"]", tier=2)),
+    "other_form_of_policies": b"\0" + parameter(b"/a", 1, 1, [], [], parameter_version(1, b"[ ]")),
+    "version": b"\1\1" + parameter_version(9),
+    "layout": b"\1\2" + parameter_version(9),
+    "count": b"\2\1" + struct.pack(">II", 3, 9),
+}
+names = {
+    "one_level": "url", "start_of_an_arn": "arn", "slash": "/url", "levels": "/shop/db/password", "spaces": "  /shop/url ", "deepest": "/a" * 15,
+    "too_deep": "/a" * 16, "reserved": "/AWS/x", "empty_level": "/a//b", "end": "/a/", "root": "/", "label": "/a:live",
+    "version_of_name": "a:18446744073709551616", "arn": f"{PARAMETER_ARN}/shop/url", "arn_of_one_level": f"{PARAMETER_ARN}/url",
+    "arn_with_label": f"{PARAMETER_ARN}/shop/url:live", "other_account": PARAMETER_ARN.replace("000", "111") + "/a",
+    "no_ascii": "/größe", "control": "/a\0b", "longest": "a" * 970, "too_long": "a" * 2049, "dots": "/../.a/-._",
+}
+parameters |= {f"name_{name}": b"\xff" + text.encode() for name, text in names.items()}
+folder = ROOT / "corpus" / "parameters"
+folder.mkdir(parents=True, exist_ok=True)
+for name, content in parameters.items():
+    (folder / f"{name}.seed").write_bytes(content)

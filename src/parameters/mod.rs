@@ -36,6 +36,7 @@
 //! | 6 | `get`, `put` | reading and writing by name |
 //! | 5 | `handle` | the handle, and what all operations share |
 //! | 4 | `request` | requests |
+//! | 4 | `fuzzing` | entry points for the fuzz targets |
 //! | 4 | `cipher`, `filter`, `response` | encryption of values; filters; responses |
 //! | 3 | `record`, `value` | the layout of records; the rules for values |
 //! | 2 | `name`, `policies`, `token` | names and paths; policies; tokens of pages |
@@ -46,6 +47,7 @@ mod cipher;
 mod delete;
 mod error;
 mod filter;
+pub(crate) mod fuzzing;
 mod get;
 mod handle;
 mod kinds;

@@ -96,6 +96,7 @@ pub(crate) const TABLES: [Table; 6] = [
             ("row 2", &["name", "policies", "token"]),
             ("row 3", &["record", "value"]),
             ("row 4", &["cipher", "filter", "response"]),
+            ("row 4", &["fuzzing"]),
             ("row 4", &["request"]),
             ("row 5", &["handle"]),
             ("row 6", &["get", "put"]),
