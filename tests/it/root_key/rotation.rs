@@ -19,7 +19,6 @@ use strongroom::store::{
 use strongroom::{Error, ErrorKind, Kms, Result, SecretBytes};
 
 use crate::support::any_store::{self, Place};
-use crate::support::child_process::fast_folder;
 use crate::support::hooked_store::HookedStore;
 use crate::support::tampering_store::TamperingStore;
 
@@ -175,7 +174,7 @@ fn wait_for_a_call(calls: &AtomicU64) -> Result<()> {
 /// the move wait for a call after they have begun.
 #[test]
 fn others_keep_working_while_the_root_key_moves() -> TestResult {
-    let folder = fast_folder()?;
+    let folder = tempfile::tempdir()?;
     let place = Place::new()?;
     let trail = FileTrail::new(folder.path());
     let other = Kms::builder().store(place.open()?, RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
