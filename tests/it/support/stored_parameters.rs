@@ -30,9 +30,12 @@ pub(crate) const KINDS: [RecordKind; 3] =
 /// The number of records of each kind.
 pub(crate) const COUNTS: [usize; 3] = [5, 5, 1];
 
-/// The file of SQLite, the folder of its audit trail, and the list of records.
+/// The file of SQLite, and the folder of its audit trail.
+#[cfg(feature = "sqlite")]
 pub(crate) const FILE: &str = "keys.strongroom";
+#[cfg(feature = "sqlite")]
 pub(crate) const TRAIL: &str = "trail";
+/// The list of records.
 pub(crate) const RECORDS: &str = "records.txt";
 /// A ciphertext under the key `alias/shop` of each store.
 const BLOBS: [&str; 2] = ["file.blob", "records.blob"];
