@@ -107,12 +107,13 @@ mod tests {
     use super::*;
 
     fn sign(script: &str, hidden: &[&str], time: Duration) -> Result<Vec<u8>> {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("a folder can be created");
         let path = directory.path().join("sign");
         // Another process writes it: a file that this process has open for writing may be inherited
         // by the processes of other tests, and cannot be started until they close it.
         let write = "printf '#!/bin/sh\n%s\n' \"$1\" > \"$0\" && chmod 700 \"$0\"";
-        assert!(Command::new("sh").args(["-c", write]).arg(&path).arg(script).status().unwrap().success());
+        let written = Command::new("sh").args(["-c", write]).arg(&path).arg(script).status();
+        assert!(written.expect("the shell runs").success());
         SigningProgram::new(path, hidden.iter().map(ToString::to_string).collect(), time).sign(b"a message")
     }
 
