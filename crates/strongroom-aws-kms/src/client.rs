@@ -144,6 +144,14 @@ pub(crate) struct NewDataKey {
 }
 
 impl Session<'_> {
+    pub(crate) fn client(&self) -> &Client {
+        &self.kms.client
+    }
+
+    pub(crate) fn call<'a>(&'a self, operation: &'static str, key: &'a KeyName) -> Call<'a> {
+        Call { session: self, operation, key: key.as_str(), region: key.region() }
+    }
+
     /// Generates a data key.
     pub(crate) fn generate_data_key(
         &self,
@@ -152,7 +160,7 @@ impl Session<'_> {
         context: &EncryptionContext,
         grant_tokens: &[String],
     ) -> Result<Answer<NewDataKey>> {
-        let call = Call { session: self, operation: "GenerateDataKey", key: key.as_str(), region: key.region() };
+        let call = self.call("GenerateDataKey", key);
         let length = i32::try_from(length).map_err(|_| call.rejected("the data key is too long"))?;
         let request = self.kms.client.generate_data_key().key_id(key.as_str()).number_of_bytes(length);
         let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
@@ -175,7 +183,7 @@ impl Session<'_> {
         context: &EncryptionContext,
         grant_tokens: &[String],
     ) -> Result<Answer<Vec<u8>>> {
-        let call = Call { session: self, operation: "Encrypt", key: key.as_str(), region: key.region() };
+        let call = self.call("Encrypt", key);
         let request = self.kms.client.encrypt().key_id(key.as_str()).plaintext(Blob::new(plaintext.expose_secret()));
         let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
         call.run(async move {
@@ -196,11 +204,8 @@ impl Session<'_> {
         context: &EncryptionContext,
         grant_tokens: &[String],
     ) -> Result<Answer<SecretBytes>> {
-        let call = Call { session: self, operation: "Decrypt", key: key.as_str(), region: key.region() };
-        if ciphertext.is_empty() || ciphertext.len() > MAX_CIPHERTEXT {
-            let text = format!("a ciphertext of AWS KMS has 1 to {MAX_CIPHERTEXT} bytes, not {}", ciphertext.len());
-            return Err(Error::new(ErrorKind::InvalidCiphertext, text));
-        }
+        let call = self.call("Decrypt", key);
+        check_ciphertext(ciphertext)?;
         let request = self.kms.client.decrypt().key_id(key.as_str()).ciphertext_blob(Blob::new(ciphertext));
         let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
         call.run(async move {
@@ -215,7 +220,7 @@ impl Session<'_> {
 }
 
 /// One call, for its errors.
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     session: &'a Session<'a>,
     operation: &'static str,
     key: &'a str,
@@ -223,7 +228,11 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn run<T, E>(&self, call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'static) -> Result<T>
+    /// Runs a call that an operation of the client begins.
+    pub(crate) fn run<T, E>(
+        &self,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'static,
+    ) -> Result<T>
     where
         T: Send + 'static,
         E: ProvideErrorMetadata + std::error::Error + Send + 'static,
@@ -255,18 +264,28 @@ impl Call<'_> {
         AwsKmsError::new(AwsKmsFailure::Rejected, self.operation, self.key).with_detail(detail).into()
     }
 
-    fn incomplete(&self) -> Error {
+    /// Returns the error for an answer that lacks a member.
+    pub(crate) fn incomplete(&self) -> Error {
         let error = AwsKmsError::new(AwsKmsFailure::InvalidResponse, self.operation, self.key);
         error.with_detail("a member is missing").into()
     }
 
     /// Parses the ARN of the key that AWS KMS used.
-    fn key_used(&self, arn: Option<String>) -> Result<KeyArn> {
+    pub(crate) fn key_used(&self, arn: Option<String>) -> Result<KeyArn> {
         arn.as_deref().and_then(KeyArn::parse).ok_or_else(|| {
             let error = AwsKmsError::new(AwsKmsFailure::InvalidResponse, self.operation, self.key);
             error.with_detail("it contains no key ARN").into()
         })
     }
+}
+
+/// Rejects a ciphertext whose length AWS KMS does not accept.
+pub(crate) fn check_ciphertext(ciphertext: &[u8]) -> Result<()> {
+    if (1..=MAX_CIPHERTEXT).contains(&ciphertext.len()) {
+        return Ok(());
+    }
+    let text = format!("a ciphertext of AWS KMS has 1 to {MAX_CIPHERTEXT} bytes, not {}", ciphertext.len());
+    Err(Error::new(ErrorKind::InvalidCiphertext, text))
 }
 
 fn pairs(context: &EncryptionContext) -> Option<HashMap<String, String>> {
@@ -278,6 +297,6 @@ fn tokens(grant_tokens: &[String]) -> Option<Vec<String>> {
     (!grant_tokens.is_empty()).then(|| grant_tokens.to_vec())
 }
 
-fn secret(plaintext: Blob) -> SecretBytes {
+pub(crate) fn secret(plaintext: Blob) -> SecretBytes {
     SecretBytes::from_vec(plaintext.into_inner())
 }

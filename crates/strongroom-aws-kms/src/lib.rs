@@ -11,6 +11,7 @@
 //! | `client` | [`AwsKms`]: operations with a deadline |
 //! | `keyring` | [`AwsKmsKeyring`] |
 //! | `root_key` | [`AwsKmsRootKey`] |
+//! | `provider` | [`AwsKmsProvider`] |
 
 mod arn;
 mod classify;
@@ -18,6 +19,7 @@ mod client;
 mod discovery;
 mod error;
 mod keyring;
+mod provider;
 mod root_key;
 mod worker;
 
@@ -25,4 +27,5 @@ pub use client::{AwsKms, DEFAULT_DEADLINE, MAX_DEADLINE};
 pub use discovery::DiscoveryFilter;
 pub use error::{AwsKmsError, AwsKmsFailure, Retry};
 pub use keyring::AwsKmsKeyring;
+pub use provider::AwsKmsProvider;
 pub use root_key::AwsKmsRootKey;

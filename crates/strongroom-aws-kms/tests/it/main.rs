@@ -5,6 +5,7 @@
 mod keyring;
 mod manual;
 mod outages;
+mod provider;
 mod root_keys;
 mod runtimes;
 mod support;

@@ -1,0 +1,83 @@
+//! The operations of AWS KMS that a provider needs in addition to those of a keyring.
+
+use aws_sdk_kms::config::Config;
+use aws_sdk_kms::config::retry::RetryConfig;
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{
+    EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeySpec, KeyState, KeyUsageType, MessageType,
+    SigningAlgorithmSpec, Tag,
+};
+use strongroom::{Error, ErrorKind, Result, SecretBytes};
+
+use crate::arn::{KeyArn, KeyName};
+use crate::client::{Session, check_ciphertext, secret};
+
+/// The shortest window of a deletion in AWS KMS, in days.
+const WINDOW: i32 = 7;
+
+impl Session<'_> {
+    /// Creates a key. This is never retried, because each attempt could create a key.
+    pub(super) fn create_key(&self, spec: &str, usage: &str, tags: [(&str, String); 3]) -> Result<KeyArn> {
+        let name = KeyName::KeyId("a new key".to_owned());
+        let call = self.call("CreateKey", &name);
+        let tags = tags.into_iter().map(|(name, value)| Tag::builder().tag_key(name).tag_value(value).build());
+        let tags = tags.collect::<Result<Vec<_>, _>>().map_err(|error| {
+            Error::new(ErrorKind::Internal, format!("cannot tag a key in AWS KMS: {error}")).with_source(error)
+        })?;
+        let request = self.client().create_key().key_spec(KeySpec::from(spec)).key_usage(KeyUsageType::from(usage));
+        let once = Config::builder().retry_config(RetryConfig::disabled());
+        let request = request.description("key of a strongroom store").set_tags(Some(tags));
+        let request = request.customize().config_override(once);
+        let arn = call.run(async move { Ok(request.send().await?.key_metadata.and_then(|metadata| metadata.arn)) })?;
+        call.key_used(arn)
+    }
+
+    /// Returns the public key as a SubjectPublicKeyInfo in DER.
+    pub(super) fn public_key(&self, key: &KeyName) -> Result<Vec<u8>> {
+        let call = self.call("GetPublicKey", key);
+        let request = self.client().get_public_key().key_id(key.as_str());
+        let public_key = call.run(async move { Ok(request.send().await?.public_key.map(Blob::into_inner)) })?;
+        public_key.ok_or_else(|| call.incomplete())
+    }
+
+    pub(super) fn schedule_deletion(&self, key: &KeyName) -> Result<()> {
+        let request = self.client().schedule_key_deletion().key_id(key.as_str()).pending_window_in_days(WINDOW);
+        self.call("ScheduleKeyDeletion", key).run(async move { request.send().await.map(drop) })
+    }
+
+    pub(super) fn is_pending_deletion(&self, key: &KeyName) -> Result<bool> {
+        let request = self.client().describe_key().key_id(key.as_str());
+        let state = self
+            .call("DescribeKey", key)
+            .run(async move { Ok(request.send().await?.key_metadata.and_then(|metadata| metadata.key_state)) })?;
+        Ok(matches!(state, Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion)))
+    }
+
+    /// Decrypts a ciphertext of the public key.
+    pub(super) fn decrypt_asymmetric(&self, key: &KeyName, algorithm: &str, ciphertext: &[u8]) -> Result<SecretBytes> {
+        check_ciphertext(ciphertext)?;
+        let call = self.call("Decrypt", key);
+        let request = self.client().decrypt().key_id(key.as_str()).ciphertext_blob(Blob::new(ciphertext));
+        let request = request.encryption_algorithm(EncryptionAlgorithmSpec::from(algorithm));
+        let plaintext = call.run(async move { Ok(request.send().await?.plaintext.map(secret)) })?;
+        plaintext.ok_or_else(|| call.incomplete())
+    }
+
+    pub(super) fn sign_digest(&self, key: &KeyName, algorithm: &str, digest: &[u8]) -> Result<Vec<u8>> {
+        let call = self.call("Sign", key);
+        let request = self.client().sign().key_id(key.as_str()).message(Blob::new(digest));
+        let request =
+            request.message_type(MessageType::Digest).signing_algorithm(SigningAlgorithmSpec::from(algorithm));
+        let signature = call.run(async move { Ok(request.send().await?.signature.map(Blob::into_inner)) })?;
+        signature.ok_or_else(|| call.incomplete())
+    }
+
+    /// Computes a shared secret with a SubjectPublicKeyInfo in DER.
+    pub(super) fn derive_shared_secret(&self, key: &KeyName, public_key: &[u8]) -> Result<SecretBytes> {
+        let call = self.call("DeriveSharedSecret", key);
+        let request = self.client().derive_shared_secret().key_id(key.as_str()).public_key(Blob::new(public_key));
+        let request = request.key_agreement_algorithm(KeyAgreementAlgorithmSpec::Ecdh);
+        let shared = call.run(async move { Ok(request.send().await?.shared_secret.map(secret)) })?;
+        shared.ok_or_else(|| call.incomplete())
+    }
+}
