@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod keyring;
+mod kills;
 mod manual;
 mod outages;
 mod provider;
