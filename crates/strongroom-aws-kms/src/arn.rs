@@ -10,6 +10,9 @@ use strongroom::{Error, ErrorKind, Result};
 /// The longest name that AWS KMS accepts.
 const MAX_LENGTH: usize = 2_048;
 
+/// The longest key ARN. Those of AWS KMS have at most about 100 bytes.
+const MAX_ARN: usize = 256;
+
 /// The prefix of the key ID of every multi-Region key.
 const MULTI_REGION: &str = "mrk-";
 
@@ -106,8 +109,12 @@ pub(crate) struct KeyArn {
 }
 
 impl KeyArn {
-    /// Parses the ARN of a key. Returns `None` for everything else, ARNs of aliases included.
+    /// Parses the ARN of a key. Returns `None` for everything else, ARNs of aliases included. Messages
+    /// contain such names, and errors repeat them.
     pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.len() > MAX_ARN {
+            return None;
+        }
         match KeyName::parse(text) {
             Ok(KeyName::Key(arn)) => Some(arn),
             _ => None,
@@ -239,6 +246,8 @@ mod tests {
         }
         assert!(KeyArn::parse("arn:aws:kms:us-east-1:2222222222222:alias/name").is_none());
         assert!(KeyArn::parse("1234abcd-12ab-34cd-56ef-1234567890ab").is_none());
+        let long = |bytes: usize| format!("{KEY}{}", "0".repeat(bytes - KEY.len()));
+        assert!(KeyArn::parse(&long(256)).is_some() && KeyArn::parse(&long(257)).is_none());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::config::http::HttpResponse;
-use aws_sdk_kms::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::RequestId;
 
 use crate::error::{AwsKmsError, AwsKmsFailure};
@@ -30,7 +30,7 @@ impl FailedCall<'_> {
         E: ProvideErrorMetadata + StdError + 'static,
     {
         let failed = |failure| AwsKmsError::new(failure, self.operation, self.key);
-        let local = |failure| failed(failure).with_detail(&DisplayErrorContext(error).to_string());
+        let local = |failure| failed(failure).with_detail(&causes(error));
         match error {
             _ if lacks_credentials(error) => local(AwsKmsFailure::Credentials),
             SdkError::TimeoutError(_) => failed(AwsKmsFailure::TimedOut),
@@ -122,13 +122,15 @@ const fn unparsed(status: u16) -> AwsKmsFailure {
 
 /// Returns `true` if a provider of credentials has none.
 fn lacks_credentials<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
-    let mut next = error.source();
-    for _ in 0..LONGEST_CHAIN {
-        let Some(error) = next else { return false };
-        if error.is::<CredentialsError>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    chain(error).any(|error| error.is::<CredentialsError>())
+}
+
+/// Returns the texts of the causes. The first text, that of the client, only says which step failed.
+fn causes<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+    let texts: Vec<_> = chain(error).map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
+fn chain<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source()).take(LONGEST_CHAIN)
 }

@@ -349,6 +349,29 @@ fn cached_data_keys_ride_out_an_outage_for_their_maximum_age() {
     assert_eq!(envelope.decrypt(&message, &context()).unwrap_err().kind(), ErrorKind::KeyUnavailable);
 }
 
+/// The table of the README, with fewer messages.
+#[test]
+fn a_cache_saves_calls() {
+    let world = World::new();
+    for (share, calls) in [(None, 1_000), (Some(100), 10), (Some(500), 2)] {
+        let endpoint = world.endpoint(|_| None);
+        let keyring = AwsKmsKeyring::new(&of_config(quick(&endpoint.url())), &world.key).unwrap();
+        let envelope = match share {
+            None => Envelope::new(keyring),
+            Some(messages) => {
+                let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(3_600));
+                Envelope::new(manager.max_messages(messages).build().unwrap())
+            }
+        };
+        let messages: Vec<_> = (0..1_000).map(|_| envelope.encrypt(PLAINTEXT, &context()).unwrap()).collect();
+        assert_eq!(endpoint.requests().len(), calls);
+        for message in &messages {
+            assert_eq!(envelope.decrypt(message, &context()).unwrap(), PLAINTEXT);
+        }
+        assert_eq!(endpoint.requests().len(), 2 * calls);
+    }
+}
+
 /// Another key of the message is used, and the outage is no error.
 #[test]
 fn another_keyring_takes_over_during_an_outage() {
