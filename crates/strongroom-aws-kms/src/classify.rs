@@ -122,7 +122,7 @@ const fn unparsed(status: u16) -> AwsKmsFailure {
 
 /// Returns `true` if a provider of credentials has none.
 fn lacks_credentials<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> bool {
-    chain(error).any(|error| error.is::<CredentialsError>())
+    chain(error).any(<dyn StdError>::is::<CredentialsError>)
 }
 
 /// Returns the texts of the causes. The first text, that of the client, only says which step failed.

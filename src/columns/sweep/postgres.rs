@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind};
 
 /// A table in PostgreSQL, and a sweep over it with `tokio-postgres`. The primary key is one column of
 /// any type, which identifies a row by its text in PostgreSQL: `42`, or a UUID with hyphens. A
-/// [`RowId`](super::RowId) must be created from the same text, which programs write differently for
+/// [`RowId`] must be created from the same text, which programs write differently for
 /// floating-point numbers and times.
 ///
 /// The values may be `bytea` or, for a conversion, `text`. Values are encrypted and decrypted on

@@ -18,8 +18,9 @@ use crate::message::EncryptedDataKey;
 ///
 /// The key is chosen in the same way for encryption and decryption. Only data keys that were wrapped
 /// under the chosen key are unwrapped, as by a [`KmsKeyring`] with that key. A message whose key ARNs
-/// or whose context was modified therefore names one key and selects another, and is rejected. A modified context is also
-/// rejected if both contexts select the same key, because the KMS authenticates the context.
+/// or whose context was modified therefore names one key and selects another, and is rejected. A
+/// modified context is also rejected if both contexts select the same key, because the KMS
+/// authenticates the context.
 ///
 /// The keyring cannot know on whose behalf a message is decrypted. **Specify the tenant of the
 /// caller in the expected context** of [`Envelope::decrypt`](crate::Envelope::decrypt). Otherwise, a
@@ -71,12 +72,13 @@ impl KmsContextKeyring {
     /// messages and in the audit trail.
     ///
     /// # Errors
-    /// - [`ErrorKind::Validation`] if the prefix does not begin with `alias/`, does not end with `/`,
-    ///   or leaves no room for a value within 256 characters.
-    /// - [`ErrorKind::InvalidAliasName`] if the prefix contains nothing but `alias/`, or contains
-    ///   characters that aliases cannot contain.
-    /// - [`ErrorKind::NotAuthorized`] if the prefix begins with `alias/aws/`, which is reserved.
-    /// - [`ErrorKind::Validation`] if the name begins with
+    /// - [`Validation`](crate::ErrorKind::Validation) if the prefix does not begin with `alias/`, does
+    ///   not end with `/`, or leaves no room for a value within 256 characters.
+    /// - [`InvalidAliasName`](crate::ErrorKind::InvalidAliasName) if the prefix contains nothing but
+    ///   `alias/`, or contains characters that aliases cannot contain.
+    /// - [`NotAuthorized`](crate::ErrorKind::NotAuthorized) if the prefix begins with `alias/aws/`, which
+    ///   is reserved.
+    /// - [`Validation`](crate::ErrorKind::Validation) if the name begins with
     ///   [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX).
     pub fn with_alias_prefix(kms: &Kms, name: impl Into<String>, prefix: impl Into<String>) -> Result<Self> {
         Ok(Self { kms: kms.clone(), choice: KeyChoice::with_alias_prefix(name.into(), prefix.into())? })
