@@ -10,6 +10,7 @@ use aws_sdk_kms::Client;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::EncryptionAlgorithmSpec;
 use strongroom::{EncryptionContext, Error, ErrorKind, Result, SecretBytes};
 
 use crate::arn::{KeyArn, KeyName};
@@ -208,6 +209,29 @@ impl Session<'_> {
         check_ciphertext(ciphertext)?;
         let request = self.kms.client.decrypt().key_id(key.as_str()).ciphertext_blob(Blob::new(ciphertext));
         let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.key_id, answer.plaintext.map(secret)))
+        })
+        .and_then(|(used, plaintext)| {
+            let value = plaintext.ok_or_else(|| call.incomplete())?;
+            Ok(Answer { key: call.key_used(used)?, value })
+        })
+    }
+
+    /// Decrypts a ciphertext of the public key of this key.
+    pub(crate) fn decrypt_asymmetric(
+        &self,
+        key: &KeyName,
+        algorithm: &str,
+        ciphertext: &[u8],
+        grant_tokens: &[String],
+    ) -> Result<Answer<SecretBytes>> {
+        check_ciphertext(ciphertext)?;
+        let call = self.call("Decrypt", key);
+        let request = self.kms.client.decrypt().key_id(key.as_str()).ciphertext_blob(Blob::new(ciphertext));
+        let request = request.encryption_algorithm(EncryptionAlgorithmSpec::from(algorithm));
+        let request = request.set_grant_tokens(tokens(grant_tokens));
         call.run(async move {
             let answer = request.send().await?;
             Ok((answer.key_id, answer.plaintext.map(secret)))

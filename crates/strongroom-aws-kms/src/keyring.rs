@@ -161,11 +161,7 @@ impl AwsKmsKeyring {
     /// # Errors
     /// - [`ErrorKind::Validation`] if there are more than 10.
     pub fn with_grant_tokens(mut self, tokens: impl IntoIterator<Item = impl Into<String>>) -> Result<Self> {
-        self.grant_tokens = tokens.into_iter().map(Into::into).take(MAX_GRANT_TOKENS + 1).collect();
-        if self.grant_tokens.len() > MAX_GRANT_TOKENS {
-            let text = format!("a keyring can have at most {MAX_GRANT_TOKENS} grant tokens");
-            return Err(Error::new(ErrorKind::Validation, text));
-        }
+        self.grant_tokens = checked_grant_tokens(tokens)?;
         Ok(self)
     }
 
@@ -240,6 +236,16 @@ impl AwsKmsKeyring {
         }
         materials.push(EncryptedDataKey::new(KMS_PROVIDER_ID, used.as_str(), blob))
     }
+}
+
+/// Rejects too many grant tokens.
+pub(crate) fn checked_grant_tokens(tokens: impl IntoIterator<Item = impl Into<String>>) -> Result<Vec<String>> {
+    let tokens: Vec<_> = tokens.into_iter().map(Into::into).take(MAX_GRANT_TOKENS + 1).collect();
+    if tokens.len() > MAX_GRANT_TOKENS {
+        let text = format!("a keyring can have at most {MAX_GRANT_TOKENS} grant tokens");
+        return Err(Error::new(ErrorKind::Validation, text));
+    }
+    Ok(tokens)
 }
 
 impl Keyring for AwsKmsKeyring {

@@ -9,7 +9,7 @@
 //! | `arn` | names of keys |
 //! | `worker` | the thread that calls AWS KMS |
 //! | `client` | [`AwsKms`]: operations with a deadline |
-//! | `keyring` | [`AwsKmsKeyring`] |
+//! | `keyring`, `rsa_keyring` | [`AwsKmsKeyring`], [`AwsKmsRsaKeyring`] |
 //! | `root_key` | [`AwsKmsRootKey`] |
 //! | `provider` | [`AwsKmsProvider`] |
 
@@ -21,6 +21,7 @@ mod error;
 mod keyring;
 mod provider;
 mod root_key;
+mod rsa_keyring;
 mod worker;
 
 pub use client::{AwsKms, DEFAULT_DEADLINE, MAX_DEADLINE};
@@ -29,3 +30,4 @@ pub use error::{AwsKmsError, AwsKmsFailure, Retry};
 pub use keyring::AwsKmsKeyring;
 pub use provider::AwsKmsProvider;
 pub use root_key::AwsKmsRootKey;
+pub use rsa_keyring::AwsKmsRsaKeyring;

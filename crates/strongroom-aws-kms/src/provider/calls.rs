@@ -4,13 +4,12 @@ use aws_sdk_kms::config::Config;
 use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::{
-    EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec, KeySpec, KeyState, KeyUsageType, MessageType,
-    SigningAlgorithmSpec, Tag,
+    KeyAgreementAlgorithmSpec, KeySpec, KeyState, KeyUsageType, MessageType, SigningAlgorithmSpec, Tag,
 };
 use strongroom::{Error, ErrorKind, Result, SecretBytes};
 
 use crate::arn::{KeyArn, KeyName};
-use crate::client::{Session, check_ciphertext, secret};
+use crate::client::{Session, secret};
 
 /// The shortest window of a deletion in AWS KMS, in days.
 const WINDOW: i32 = 7;
@@ -51,16 +50,6 @@ impl Session<'_> {
             .call("DescribeKey", key)
             .run(async move { Ok(request.send().await?.key_metadata.and_then(|metadata| metadata.key_state)) })?;
         Ok(matches!(state, Some(KeyState::PendingDeletion | KeyState::PendingReplicaDeletion)))
-    }
-
-    /// Decrypts a ciphertext of the public key.
-    pub(super) fn decrypt_asymmetric(&self, key: &KeyName, algorithm: &str, ciphertext: &[u8]) -> Result<SecretBytes> {
-        check_ciphertext(ciphertext)?;
-        let call = self.call("Decrypt", key);
-        let request = self.client().decrypt().key_id(key.as_str()).ciphertext_blob(Blob::new(ciphertext));
-        let request = request.encryption_algorithm(EncryptionAlgorithmSpec::from(algorithm));
-        let plaintext = call.run(async move { Ok(request.send().await?.plaintext.map(secret)) })?;
-        plaintext.ok_or_else(|| call.incomplete())
     }
 
     pub(super) fn sign_digest(&self, key: &KeyName, algorithm: &str, digest: &[u8]) -> Result<Vec<u8>> {

@@ -78,7 +78,9 @@ impl Cipher for RemoteKey {
 impl Decryption for RemoteKey {
     fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes> {
         let session = self.kms.begin();
-        session.decrypt_asymmetric(&self.key, algorithm.as_str(), ciphertext).map_err(refused)
+        let opened = session.decrypt_asymmetric(&self.key, algorithm.as_str(), ciphertext, &[]).map_err(refused)?;
+        self.check(&opened.key)?;
+        Ok(opened.value)
     }
 }
 

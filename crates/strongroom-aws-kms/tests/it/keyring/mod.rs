@@ -4,3 +4,4 @@ mod contract;
 mod discovery;
 mod multi_region;
 mod official;
+mod rsa;

@@ -10,6 +10,8 @@ pub(crate) mod peer;
 #[allow(dead_code, reason = "tests of the server use the rest")]
 pub(crate) mod server;
 
+use std::path::PathBuf;
+
 use aws_sdk_kms::config::{BehaviorVersion, Builder, Config, Credentials, Region};
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use serde_json::{Value, json};
@@ -56,13 +58,20 @@ pub(crate) struct Sdk(Conversation);
 impl Sdk {
     /// Starts the SDKs that are installed, as clients with this environment.
     pub(crate) fn all(test: &str, environment: &[(&str, String)]) -> Vec<Self> {
-        let scripts = [(peer::python(test), "encryption_sdk.py"), (peer::node(test), "encryption_sdk.js")];
-        let start = |(interpreter, script): (Option<std::path::PathBuf>, &str)| {
-            // An absolute path, which does not depend on the package.
-            let script = peer::in_repository("crates/strongroom-server/tests/it/peers").join(script);
-            Some(Self(Conversation::start(&interpreter?, script.to_str().unwrap(), environment)))
-        };
-        scripts.into_iter().filter_map(start).collect()
+        let mut all = Self::python(test, environment);
+        all.extend(Self::start(peer::node(test), "encryption_sdk.js", environment));
+        all
+    }
+
+    /// Starts the SDK for Python, if it is installed.
+    pub(crate) fn python(test: &str, environment: &[(&str, String)]) -> Vec<Self> {
+        Self::start(peer::python(test), "encryption_sdk.py", environment).into_iter().collect()
+    }
+
+    fn start(interpreter: Option<PathBuf>, script: &str, environment: &[(&str, String)]) -> Option<Self> {
+        // An absolute path, which does not depend on the package.
+        let script = peer::in_repository("crates/strongroom-server/tests/it/peers").join(script);
+        Some(Self(Conversation::start(&interpreter?, script.to_str().unwrap(), environment)))
     }
 
     /// Returns a message of the SDK, or its error.
