@@ -240,8 +240,9 @@ fn a_slow_attempt_is_repeated() {
     let world = World::new();
     let endpoint = world.endpoint(|count| (count == 0).then_some(Answer::Hang));
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(Duration::from_secs(2)).build();
-    let kms =
-        of_config(quick(&endpoint.url()).timeout_config(timeouts)).with_deadline(Duration::from_secs(60)).unwrap();
+    // A busy machine may need several attempts.
+    let retries = RetryConfig::standard().with_max_attempts(20).with_initial_backoff(Duration::from_millis(1));
+    let kms = of_config(quick(&endpoint.url()).timeout_config(timeouts).retry_config(retries));
     assert_eq!(world.envelope(&kms).decrypt(&world.message, &context()).unwrap(), PLAINTEXT);
     assert!(endpoint.requests().len() >= 2);
 }
@@ -353,7 +354,7 @@ fn cached_data_keys_ride_out_an_outage_for_their_maximum_age() {
 #[test]
 fn a_cache_saves_calls() {
     let world = World::new();
-    for (share, calls) in [(None, 1_000), (Some(100), 10), (Some(500), 2)] {
+    for (share, calls) in [(None, 200), (Some(20), 10), (Some(100), 2)] {
         let endpoint = world.endpoint(|_| None);
         let keyring = AwsKmsKeyring::new(&of_config(quick(&endpoint.url())), &world.key).unwrap();
         let envelope = match share {
@@ -363,7 +364,7 @@ fn a_cache_saves_calls() {
                 Envelope::new(manager.max_messages(messages).build().unwrap())
             }
         };
-        let messages: Vec<_> = (0..1_000).map(|_| envelope.encrypt(PLAINTEXT, &context()).unwrap()).collect();
+        let messages: Vec<_> = (0..200).map(|_| envelope.encrypt(PLAINTEXT, &context()).unwrap()).collect();
         assert_eq!(endpoint.requests().len(), calls);
         for message in &messages {
             assert_eq!(envelope.decrypt(message, &context()).unwrap(), PLAINTEXT);
@@ -388,11 +389,11 @@ fn another_keyring_takes_over_during_an_outage() {
 }
 
 pub(crate) fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..6_000 {
+    for _ in 0..30_000 {
         if condition() {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("a minute passed");
+    panic!("five minutes passed");
 }

@@ -11,7 +11,9 @@ pub(crate) mod peer;
 pub(crate) mod server;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use aws_sdk_kms::config::timeout::TimeoutConfig;
 use aws_sdk_kms::config::{BehaviorVersion, Builder, Config, Credentials, Region};
 use aws_smithy_http_client::Builder as HttpClientBuilder;
 use serde_json::{Value, json};
@@ -20,6 +22,9 @@ use strongroom_aws_kms::AwsKms;
 
 use peer::Conversation;
 use server::{ACCESS_KEY, REGION, SECRET, TestServer};
+
+/// The time that a busy machine may need for anything.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) const PLAINTEXT: &[u8] = b"I owe you 17 euros";
 
@@ -31,11 +36,13 @@ pub(crate) fn config(url: &str, region: &'static str, access_key: &str) -> Build
         .region(Region::new(region))
         .credentials_provider(Credentials::new(access_key, SECRET, None, None, "test"))
         .http_client(HttpClientBuilder::new().build_http())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(PATIENCE).build())
 }
 
-/// Returns a handle of a configuration.
+/// Returns a handle of a configuration. Its deadline passes only if a test fails.
 pub(crate) fn of_config(config: Builder) -> AwsKms {
-    AwsKms::new(aws_sdk_kms::Client::from_conf(config.build())).unwrap()
+    let kms = AwsKms::new(aws_sdk_kms::Client::from_conf(config.build())).unwrap();
+    kms.with_deadline(PATIENCE).unwrap()
 }
 
 /// Returns a handle for the keys of a server, with the permissions of an access key.
