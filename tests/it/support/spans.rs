@@ -1,11 +1,12 @@
 //! A subscriber of `tracing` that records spans.
 
 use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use strongroom::Result;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::Interest;
 use tracing::{Event, Metadata, Subscriber};
 
 /// A span as a subscriber sees it.
@@ -73,8 +74,42 @@ impl Subscriber for Listener {
     }
 }
 
+/// The subscriber of all threads, which asks for no span and does not rule any out.
+///
+/// `tracing` decides about a span once, when a thread first comes to it. With a single subscriber, that of
+/// this thread counts: without one, another test would disable the span for all threads.
+struct Undecided;
+
+impl Subscriber for Undecided {
+    fn register_callsite(&self, _: &'static Metadata<'static>) -> Interest {
+        Interest::sometimes()
+    }
+
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        false
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, _: &Event<'_>) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
 /// Returns the spans that a subscriber sees while `run` runs.
 pub(crate) fn during(run: impl FnOnce() -> Result<()>) -> Result<Vec<Seen>> {
+    static ALL_THREADS: Once = Once::new();
+    ALL_THREADS.call_once(|| {
+        tracing::subscriber::set_global_default(Undecided).expect("no other test sets a subscriber for all threads");
+    });
     let spans = Arc::new(Mutex::new(Spans::default()));
     tracing::subscriber::with_default(Listener(Arc::clone(&spans)), run)?;
     let spans = spans.lock().expect("no thread panicked");
