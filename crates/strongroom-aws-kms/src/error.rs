@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use strongroom::envelope::UnwrapFailures;
 use strongroom::{Error, ErrorKind};
 
 /// The maximum number of characters of a text of AWS KMS that an error repeats.
@@ -40,7 +41,7 @@ pub enum AwsKmsFailure {
     /// The credentials are missing, expired, or unknown to AWS.
     Credentials,
     /// The process was forked after the [`AwsKms`](crate::AwsKms) was created, which works only in the
-    /// process that created it.
+    /// process that created it, or the client panicked.
     Lost,
     /// A policy does not allow the caller to use the key.
     AccessDenied,
@@ -146,15 +147,13 @@ impl AwsKmsFailure {
     }
 }
 
-/// A failure of a call to AWS KMS. It is the source of an [`Error`]: retrieve it with
-/// [`Error::downcast_ref`]. If a message could not be decrypted, each
-/// [`UnwrapFailure::error`](strongroom::envelope::UnwrapFailure::error) has its own.
+/// A failure of a call to AWS KMS. It is the cause of an [`Error`]: retrieve it with
+/// [`AwsKmsError::find`].
 ///
 /// The text contains no plaintext and no values of encryption contexts.
 ///
 /// # Examples
-/// A program decides by the kind of the error if there is an outage, and by the failure how long it
-/// lasts:
+/// The kind of the error shows that there is an outage, and the failure if another attempt helps:
 /// ```
 /// use std::time::Duration;
 ///
@@ -174,7 +173,7 @@ impl AwsKmsFailure {
 ///
 /// let error = envelope.encrypt(b"two pots of tea", &EncryptionContext::new()).unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::KeyUnavailable);
-/// let failure: &AwsKmsError = error.downcast_ref().expect("the failure");
+/// let failure = AwsKmsError::find(&error).expect("a failure of AWS KMS");
 /// assert_eq!((failure.failure(), failure.operation()), (AwsKmsFailure::Unreachable, "GenerateDataKey"));
 /// assert_eq!(failure.failure().retry(), Retry::Later); // the client has retried it twice
 /// # Ok::<(), strongroom::Error>(())
@@ -203,6 +202,33 @@ impl AwsKmsError {
     pub(crate) fn with_detail(mut self, detail: &str) -> Self {
         self.detail = Some(shown(detail)).filter(|detail| !detail.is_empty());
         self
+    }
+
+    /// Returns the failure of AWS KMS that caused an error. Returns `None` if another failure did.
+    ///
+    /// If a message could not be decrypted, each of its data keys can have a failure
+    /// ([`UnwrapFailures`]). The result is the first of those for which another attempt helps soonest:
+    /// [`Retry::Later`] precedes [`Retry::AfterChange`], which precedes [`Retry::Never`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Error, ErrorKind};
+    /// use strongroom_aws_kms::{AwsKmsError, Retry};
+    ///
+    /// fn should_try_again(error: &Error) -> bool {
+    ///     AwsKmsError::find(error).is_some_and(|failure| failure.failure().retry() == Retry::Later)
+    /// }
+    ///
+    /// assert!(!should_try_again(&Error::new(ErrorKind::InvalidMessage, "not a message")));
+    /// ```
+    pub fn find(error: &Error) -> Option<&Self> {
+        let Some(failures) = error.downcast_ref::<UnwrapFailures>() else { return error.downcast_ref() };
+        let found = failures.iter().filter_map(|failure| failure.error().downcast_ref::<Self>());
+        found.min_by_key(|error| match error.failure.retry() {
+            Retry::Later => 0,
+            Retry::AfterChange => 1,
+            Retry::Never => 2,
+        })
     }
 
     /// Returns the reason.

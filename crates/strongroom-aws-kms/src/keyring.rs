@@ -31,7 +31,7 @@ const MAX_GRANT_TOKENS: usize = 10;
 /// until the data keys reach that age.
 ///
 /// Failures have a kind of strongroom, and an [`AwsKmsError`](crate::AwsKmsError) as their cause, which
-/// says if another attempt helps.
+/// shows if another attempt helps.
 ///
 /// # Examples
 /// ```no_run

@@ -63,9 +63,7 @@ fn quick(url: &str) -> Builder {
 type Fault = fn() -> Answer;
 
 fn failure(error: &Error) -> &AwsKmsError {
-    let failures: Option<&UnwrapFailures> = error.downcast_ref();
-    let error = failures.map_or(error, |failures| failures.iter().next().unwrap().error());
-    error.downcast_ref().unwrap_or_else(|| panic!("no failure of AWS KMS: {error}"))
+    AwsKmsError::find(error).unwrap_or_else(|| panic!("no failure of AWS KMS: {error}"))
 }
 
 /// Returns the kind that `Envelope::decrypt` reports for a kind of the keyring.
@@ -371,6 +369,33 @@ fn a_cache_saves_calls() {
         }
         assert_eq!(endpoint.requests().len(), 2 * calls);
     }
+}
+
+/// With several data keys, the failure for which another attempt helps soonest is found.
+#[test]
+fn the_most_hopeful_failure_is_found() {
+    let world = World::new();
+    let other = world.kms.create_key(Default::default()).unwrap().arn().to_string();
+    let local = |key: &str| strongroom::envelope::KmsKeyring::new(&world.kms, key).unwrap();
+    let message = Envelope::new(MultiKeyring::new(local(&world.key)).with_child(local(&other)));
+    let message = message.encrypt(PLAINTEXT, &context()).unwrap();
+    let codes = ["InvalidCiphertextException", "DisabledException", "ThrottlingException"];
+    for (first, second, expected) in [(0, 1, Retry::AfterChange), (1, 2, Retry::Later), (2, 0, Retry::Later)] {
+        for order in [[first, second], [second, first]] {
+            let own = world.key.clone();
+            let endpoint = Endpoint::start(move |request| {
+                let code = codes[order[usize::from(!request.body.contains(&own))]];
+                Answer::exception(400, code, "")
+            });
+            let kms = of_config(quick(&endpoint.url()));
+            let keyring = |key: &str| AwsKmsKeyring::new(&kms, key).unwrap();
+            let both = MultiKeyring::new(keyring(&world.key)).with_child(keyring(&other));
+            let error = Envelope::new(both).decrypt(&message, &context()).unwrap_err();
+            assert_eq!(failure(&error).failure().retry(), expected, "{error}");
+        }
+    }
+    let raw = RawAesKeyring::new("safe", "paper copy", SecretBytes::zeroed(32)).unwrap();
+    assert!(AwsKmsError::find(&Envelope::new(raw).decrypt(&message, &context()).unwrap_err()).is_none());
 }
 
 /// Another key of the message is used, and the outage is no error.
