@@ -197,6 +197,7 @@ fn options_exist() {
         &["policies", "put", "--help"],
         &["create-schema", "--help"],
         &["back-up", "--help"],
+        &["verify", "--help"],
     ] {
         help.push_str(&String::from_utf8(command(arguments).output().unwrap().stdout).unwrap());
     }
@@ -221,6 +222,11 @@ fn options_exist() {
         "--wait",
         "--uid",
         "--now",
+        "--name",
+        "--type",
+        "--value",
+        "--message",
+        "--signing-algorithm",
     ];
     for text in [PAGE, readme, packaging] {
         for word in text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '-')) {
