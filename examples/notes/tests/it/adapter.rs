@@ -99,7 +99,7 @@ macro_rules! adapter {
                 let plaintext = sqlx::query_as::<_, User>("SELECT id, phone FROM users WHERE id = 2");
                 let (index, cause) = refused(plaintext.fetch_one(&mut database).await);
                 assert!(index.contains("phone"), "{index}: {cause}");
-                assert_eq!(cause.downcast_ref(), Some(&StoredValueError::Format { format: b'+' }));
+                assert_eq!(cause.downcast_ref(), Some(&StoredValueError::NotEncrypted));
 
                 let text = sqlx::query_as::<_, User>("SELECT id, note AS phone FROM users WHERE id = 2");
                 let (index, cause) = refused(text.fetch_one(&mut database).await);
