@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use serde::Serialize;
@@ -52,7 +53,7 @@ impl Service {
             .route("/admin/tenants/{tenant}/keys", delete(delete_keys))
             .route("/admin/sweep", post(run_sweep))
             .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is no such path"))
-            .layer(DefaultBodyLimit::max(MAX_BODY))
+            .layer(middleware::from_fn(with_whole_body))
             .with_state(self)
     }
 
@@ -85,6 +86,16 @@ impl Service {
         let notes: Vec<_> = self.with_vault(decrypt).await?;
         let next = notes.last().filter(|_| is_full).map(|note| note.id.clone());
         json(StatusCode::OK, &Page { notes, next })
+    }
+}
+
+/// Reads the body before anything is decided. A refusal that leaves a part of it unread would end the
+/// connection, and the client might not see the response.
+async fn with_whole_body(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    match to_bytes(body, MAX_BODY).await {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(_) => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is incomplete or too long").into_response(),
     }
 }
 
