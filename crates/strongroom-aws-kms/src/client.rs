@@ -167,13 +167,10 @@ impl Session<'_> {
         let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
         call.run(async move {
             let answer = request.send().await?;
-            let plaintext = answer.plaintext.map(secret);
-            Ok((answer.key_id, plaintext.zip(answer.ciphertext_blob.map(Blob::into_inner))))
+            let made = answer.plaintext.map(secret).zip(answer.ciphertext_blob.map(Blob::into_inner));
+            Ok((answer.key_id, made.map(|(plaintext, ciphertext)| NewDataKey { plaintext, ciphertext })))
         })
-        .and_then(|(used, made)| {
-            let (plaintext, ciphertext) = made.ok_or_else(|| call.incomplete())?;
-            Ok(Answer { key: call.key_used(used)?, value: NewDataKey { plaintext, ciphertext } })
-        })
+        .and_then(|(used, made)| call.answer(used, made))
     }
 
     /// Encrypts a few bytes under a key.
@@ -191,10 +188,7 @@ impl Session<'_> {
             let answer = request.send().await?;
             Ok((answer.key_id, answer.ciphertext_blob.map(Blob::into_inner)))
         })
-        .and_then(|(used, ciphertext)| {
-            let value = ciphertext.ok_or_else(|| call.incomplete())?;
-            Ok(Answer { key: call.key_used(used)?, value })
-        })
+        .and_then(|(used, ciphertext)| call.answer(used, ciphertext))
     }
 
     /// Decrypts a ciphertext that was encrypted under this key.
@@ -213,10 +207,7 @@ impl Session<'_> {
             let answer = request.send().await?;
             Ok((answer.key_id, answer.plaintext.map(secret)))
         })
-        .and_then(|(used, plaintext)| {
-            let value = plaintext.ok_or_else(|| call.incomplete())?;
-            Ok(Answer { key: call.key_used(used)?, value })
-        })
+        .and_then(|(used, plaintext)| call.answer(used, plaintext))
     }
 
     /// Decrypts a ciphertext of the public key of this key.
@@ -236,10 +227,7 @@ impl Session<'_> {
             let answer = request.send().await?;
             Ok((answer.key_id, answer.plaintext.map(secret)))
         })
-        .and_then(|(used, plaintext)| {
-            let value = plaintext.ok_or_else(|| call.incomplete())?;
-            Ok(Answer { key: call.key_used(used)?, value })
-        })
+        .and_then(|(used, plaintext)| call.answer(used, plaintext))
     }
 }
 
@@ -286,6 +274,12 @@ impl Call<'_> {
 
     fn rejected(&self, detail: &str) -> Error {
         AwsKmsError::new(AwsKmsFailure::Rejected, self.operation, self.key).with_detail(detail).into()
+    }
+
+    /// Returns the answer with the key that AWS KMS used. Both are required.
+    fn answer<T>(&self, used: Option<String>, value: Option<T>) -> Result<Answer<T>> {
+        let value = value.ok_or_else(|| self.incomplete())?;
+        Ok(Answer { key: self.key_used(used)?, value })
     }
 
     /// Returns the error for an answer that lacks a member.
