@@ -10,7 +10,7 @@ use strongroom::columns::{
     BlindIndex, Column, ColumnKeys, Encrypted, RowId, SqliteSweepTable, Sweep, SweepColumns, SweepError, SweepReport,
     SweepTable,
 };
-use strongroom::key::{KeySpec, KeyUsage};
+use strongroom::key::{KeyId, KeySpec, KeyUsage};
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Error, ErrorKind, Kms, Result};
 
@@ -365,16 +365,21 @@ fn batches_are_limited_in_rows_and_bytes() -> TestResult {
     Ok(())
 }
 
+/// Returns a column, and a table with twelve values of it.
+fn twelve_rows(mode: Mode, kms: &Kms, key: KeyId) -> TestResult<(Column<String>, Connection)> {
+    let column: Column<String> = mode.column(&ColumnKeys::new(kms, key)?, "users", "phone")?;
+    let database = database("CREATE TABLE users (id INTEGER PRIMARY KEY, phone BLOB)")?;
+    for id in 1..=12 {
+        database.execute("INSERT INTO users VALUES (?1, ?2)", params![id, column.encrypt(&RowId::new(id), "x")?])?;
+    }
+    Ok((column, database))
+}
+
 #[test]
 fn a_rotation_during_a_sweep_is_completed_by_the_next() -> TestResult {
     for mode in Mode::ALL {
         let (kms, key) = kms_with_key()?;
-        let column: Column<String> = mode.column(&ColumnKeys::new(&kms, key)?, "users", "phone")?;
-        let database = database("CREATE TABLE users (id INTEGER PRIMARY KEY, phone BLOB)")?;
-        for id in 1..=12 {
-            database
-                .execute("INSERT INTO users VALUES (?1, ?2)", params![id, column.encrypt(&RowId::new(id), "x")?])?;
-        }
+        let (column, database) = twelve_rows(mode, &kms, key)?;
         kms.rotate_key_on_demand(key)?;
         let mut rotated = Ok(());
         let sweep = Sweep::new(&column).batch_size(4);
@@ -405,12 +410,7 @@ fn a_sweep_stops_when_the_audit_trail_fails_and_continues_afterwards() -> TestRe
         let sink = Arc::new(RejectingSink::default());
         let kms = Kms::builder().audit(Arc::clone(&sink)).build()?;
         let key = kms.create_key(Default::default())?.key_id();
-        let column: Column<String> = mode.column(&ColumnKeys::new(&kms, key)?, "users", "phone")?;
-        let database = database("CREATE TABLE users (id INTEGER PRIMARY KEY, phone BLOB)")?;
-        for id in 1..=12 {
-            database
-                .execute("INSERT INTO users VALUES (?1, ?2)", params![id, column.encrypt(&RowId::new(id), "x")?])?;
-        }
+        let (column, database) = twelve_rows(mode, &kms, key)?;
         kms.rotate_key_on_demand(key)?;
         let mut position = None;
         // A data key is cached for the rest of the sweep, so the trail fails before the first batch.

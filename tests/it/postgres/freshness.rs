@@ -12,14 +12,11 @@ use strongroom::seal::RootKey;
 use strongroom::store::{Change, KeyStore, PostgresOptions, PostgresStore, RecordId, RecordKind, Revision, StoreError};
 use strongroom::{Error, ErrorKind, Kms};
 
-use crate::support::postgres::{self, Database, SUPERUSER, Server};
+use crate::support::postgres::{self, Database, PATIENCE, SUPERUSER, Server};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const BOUND: Duration = Duration::from_millis(500);
-
-/// The time in which a busy machine does what it usually does at once.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn options(url: &str) -> strongroom::Result<PostgresOptions> {
     Ok(PostgresOptions::new(url)?.max_staleness(BOUND).timeout(Duration::from_secs(2)))

@@ -17,7 +17,7 @@ use strongroom::store::{
 };
 use strongroom::{Error, ErrorKind, Result};
 
-use crate::support::postgres::{self, Admission, Direction, Fault, Message, Proxy, Schema, Server};
+use crate::support::postgres::{self, Admission, Direction, Fault, Message, PATIENCE, Proxy, Schema, Server};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -27,10 +27,6 @@ const TIMEOUT: Duration = Duration::from_millis(300);
 /// The time in which every call ends: connecting, a request, and the question for its outcome, also
 /// on a busy machine.
 const BOUND: Duration = Duration::from_secs(30);
-
-/// The time after which a transaction whose client has vanished no longer blocks others, and a busy
-/// machine has done what it usually does at once.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// More messages than any call sends.
 const MOST_MESSAGES: usize = 400;

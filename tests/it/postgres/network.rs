@@ -5,12 +5,9 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::postgres::{self, Admission, Database, Direction, Fault, Proxy, psql};
+use crate::support::postgres::{self, Admission, Database, Direction, Fault, PATIENCE, Proxy, psql};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// The time in which a busy machine does what it usually does at once.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_proxy_reads_the_messages_of_a_session() -> TestResult {

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use super::message_faults::{begins_commit, tests_all};
 use crate::support::child_process::fast_folder;
-use crate::support::postgres::{self, Admission, Direction, Fault, Proxy, SUPERUSER, Schema, Server};
+use crate::support::postgres::{self, Admission, Direction, Fault, PATIENCE, Proxy, SUPERUSER, Schema, Server};
 
 type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -36,10 +36,6 @@ const TIMEOUT: Duration = Duration::from_millis(500);
 /// The time in which every operation ends, which consists of several requests, and in which a process
 /// recovers on a busy machine.
 const BOUND: Duration = Duration::from_secs(30);
-
-/// The time after which a transaction whose client has vanished no longer blocks others, and a busy
-/// machine has done what it usually does at once.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// More messages than any operation sends.
 const MOST_MESSAGES: usize = 1_000;

@@ -7,7 +7,7 @@ use strongroom::Error;
 use strongroom::identity::AccountId;
 use strongroom::store::{Change, KeyStore, PostgresOptions, PostgresStore, RecordId, RecordKind, Revision, StoreError};
 
-use crate::support::postgres::{self, SUPERUSER, Server};
+use crate::support::postgres::{self, PATIENCE, SUPERUSER, Server};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -17,9 +17,6 @@ const TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The deadline where something happens before that also on a busy machine. A test may wait until one
 /// of these has passed, but not two.
 const LONG: Duration = Duration::from_secs(6);
-
-/// The time in which a busy machine does what it usually does at once.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 fn open(server: &Server, timeout: Duration) -> strongroom::Result<PostgresStore> {
     let options = PostgresOptions::new(&server.url(SUPERUSER))?.timeout(timeout);

@@ -14,6 +14,7 @@ mod tls;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use std::{error, thread};
 
 pub(crate) use self::cluster::Cluster;
@@ -27,6 +28,10 @@ type Result<T, E = Box<dyn error::Error>> = std::result::Result<T, E>;
 
 /// The superuser of every server.
 pub(crate) const SUPERUSER: &str = "postgres";
+
+/// The time within which even a busy machine does everything that it usually does immediately. A
+/// transaction whose client has vanished no longer blocks others either.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Returns the server that tests share, which none of them may stop. If PostgreSQL is missing, the
 /// test is reported as skipped.
