@@ -96,7 +96,7 @@ impl Vault {
         Ok((stored, Indexes { author: self.authors.of_text(Some(tenant), &draft.author)?, tags }))
     }
 
-    /// Decrypts a note of the tenant that makes the request.
+    /// Decrypts a note of the request's tenant.
     pub(crate) fn decrypt(&self, tenant: &str, stored: StoredNote) -> Result<Note> {
         let row = RowId::new(&stored.id).tenant(tenant);
         let Json(tags) = self.tags.decrypt(&row, &stored.tags)?;

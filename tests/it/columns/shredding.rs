@@ -1,7 +1,7 @@
 //! The destruction of one tenant's data, from end to end.
 //!
 //! The database, its log and its backup contain rows of several tenants. After the keys of one tenant
-//! are deleted, none of its values opens, and none is found in the bytes of any file.
+//! are deleted, its values neither open nor occur in the bytes of any file.
 
 use std::fs;
 use std::io::BufRead;
@@ -113,7 +113,7 @@ impl Service {
             self.kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
             keys.push(key);
         }
-        // A cached key ends with its age, and nothing extends it.
+        // A cached key ends with its age, which use does not extend.
         let leaving: Vec<_> = rows.iter().filter(|row| row.tenant == LEAVING).collect();
         let [direct, cached] = &self.columns;
         for after in [Duration::ZERO, MAX_AGE / 2, MAX_AGE / 2] {

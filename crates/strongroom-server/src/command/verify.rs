@@ -8,7 +8,7 @@ use super::opening::{self, Opened};
 use super::print;
 use crate::error::{Error, Result};
 
-/// Verifies, prints what was verified, and fails if anything was altered.
+/// Verifies everything, prints the results, and fails if anything was altered.
 pub(super) fn run(arguments: &VerifyArguments) -> Result<()> {
     let key = CheckpointKey::of(&arguments.key)?;
     let opened = opening::open_existing(&arguments.store)?;
