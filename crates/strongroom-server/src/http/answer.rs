@@ -88,6 +88,11 @@ impl Answer {
         Self { error: Some(name.to_owned()), ..answer }
     }
 
+    /// Returns the exception for a failure of the server, under the name that the called service uses.
+    pub(super) fn failure(protocol: Protocol, name: &str, message: &str, id: &str) -> Self {
+        Self::exception(protocol, StatusCode::INTERNAL_SERVER_ERROR, name, message, id)
+    }
+
     /// Returns the refusal of a signature. AWS uses status 400 in the JSON protocol, and 403 in the
     /// query protocol.
     pub(super) fn refusal(protocol: Protocol, refusal: &Refusal, id: &str) -> Self {

@@ -49,13 +49,7 @@ impl Call {
             Ok(caller) => {
                 let mut answer = match caller.handle.with_request_id(id) {
                     Ok(handle) => self.perform(&handle),
-                    Err(error) => Answer::exception(
-                        self.protocol,
-                        StatusCode::INTERNAL_SERVER_ERROR,
-                        "KMSInternalException",
-                        &error.to_string(),
-                        id,
-                    ),
+                    Err(error) => Answer::failure(self.protocol, self.failure_name(), &error.to_string(), id),
                 };
                 answer.access_key_id = caller.access_key_id;
                 answer.principal = Some(caller.handle.principal().to_string());
@@ -111,6 +105,15 @@ impl Call {
         self.target_header().strip_prefix(PARAMETERS_PREFIX)
     }
 
+    /// Returns the name of the exception with which the service of the call reports a failure of its own.
+    pub(super) fn failure_name(&self) -> &'static str {
+        match self.protocol {
+            Protocol::Json if self.parameter_operation().is_some() => "InternalServerError",
+            Protocol::Json => "KMSInternalException",
+            Protocol::Query => "InternalFailure",
+        }
+    }
+
     fn target_header(&self) -> &str {
         self.parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
@@ -151,4 +154,32 @@ fn is_local(authority: &str) -> bool {
     let host = authority.host();
     let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::Request;
+
+    use super::*;
+    use crate::http::budget::Budget;
+    use crate::http::limits::Limits;
+
+    #[test]
+    fn a_failure_has_the_name_that_its_service_uses() {
+        let name = |protocol, target: &str| {
+            let request = Request::builder().header("x-amz-target", target).body(()).expect("a valid request");
+            let call = Call {
+                protocol,
+                parts: request.into_parts().0,
+                body: Zeroizing::default(),
+                peer: IpAddr::from([127, 0, 0, 1]),
+                request_id: String::new(),
+                _share: Budget::new(&Limits::default()).request().expect("memory for one request"),
+            };
+            call.failure_name()
+        };
+        assert_eq!(name(Protocol::Json, "TrentService.Encrypt"), "KMSInternalException");
+        assert_eq!(name(Protocol::Json, "AmazonSSM.GetParameter"), "InternalServerError");
+        assert_eq!(name(Protocol::Query, ""), "InternalFailure");
+    }
 }

@@ -118,18 +118,13 @@ impl Context<'_> {
             Err(incomplete) => return refuse_body(protocol, &incomplete, state.limits.body_bytes, id).closing(),
         };
         let call = Call { protocol, parts, body, peer: peer.ip(), request_id: id.to_owned(), _share: share };
+        let failure_name = call.failure_name();
         let shared = Arc::clone(state);
         let _calling = in_flight.call();
         match state.workers.run(move || call.run(&shared)).await {
             Ok(answer) => answer,
             Err(NotRun::QueueFull) => Answer::throttled(protocol, id),
-            Err(NotRun::Failed) => Answer::exception(
-                protocol,
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "KMSInternalException",
-                "The call failed.",
-                id,
-            ),
+            Err(NotRun::Failed) => Answer::failure(protocol, failure_name, "The call failed.", id),
         }
     }
 
