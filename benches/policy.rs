@@ -34,6 +34,34 @@ fn ten_statements() -> String {
     format!(r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#, statements.join(", "))
 }
 
+/// Returns a key policy of 200 statements about other users, and one about the requesting principal.
+fn other_principals() -> String {
+    let user = |name: &str| {
+        format!(
+            r#"{{"Effect": "Allow", "Principal": {{"AWS": "arn:aws:iam::000000000000:user/{name}"}},
+               "Action": "kms:*", "Resource": "*"}}"#
+        )
+    };
+    let mut statements: Vec<String> = (0..200).map(|number| user(&format!("user{number}"))).collect();
+    statements.push(user("alice"));
+    format!(r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#, statements.join(", "))
+}
+
+/// Returns ten identity policies that together have 1,000 statements about other operations, and one
+/// about the requested one.
+fn other_operations() -> Result<Vec<PolicyDocument>> {
+    let statement = |action: &str| format!(r#"{{"Effect": "Allow", "Action": "kms:{action}", "Resource": "*"}}"#);
+    let document = |number: usize| {
+        let mut statements = vec![statement("Sign"); 100];
+        if number == 9 {
+            statements.push(statement("Decrypt"));
+        }
+        let text = format!(r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#, statements.join(", "));
+        PolicyDocument::identity_policy(&text)
+    };
+    (0..10).map(document).collect()
+}
+
 fn deny(condition: &str) -> String {
     format!(r#"{{"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": {condition}}}"#)
 }
@@ -96,6 +124,11 @@ fn run(criterion: &mut Criterion) -> Result<()> {
     let with_identity = AttachedPolicies::none().with_key_policy(&default).with_identity_policies(&identity);
     decide("default_and_identity", &by_alice, with_identity);
     decide("ten_statements", &by_alice, AttachedPolicies::none().with_key_policy(&ten));
+    let others = PolicyDocument::key_policy(&other_principals())?;
+    decide("other_principals/200", &by_alice, AttachedPolicies::none().with_key_policy(&others));
+    let others = other_operations()?;
+    let with_identity = AttachedPolicies::none().with_key_policy(&default).with_identity_policies(&others);
+    decide("other_operations/1000", &by_alice, with_identity);
     for count in [1, 100] {
         let grants = Grants(grants(count)?);
         let attached = AttachedPolicies::none().with_key_policy(&default).with_grants(&grants);

@@ -442,6 +442,17 @@ impl Principal {
             }
     }
 
+    /// Returns values that are equal for two principals if one of them may cover the other. They can
+    /// be equal for others too.
+    pub(crate) fn lookup_key(&self) -> (AccountId, PrincipalKind, Option<&str>) {
+        let role = match &self.identity {
+            Identity::Role(name) => name,
+            Identity::AssumedRole(name) => assumed_role_name(name),
+            _ => return self.sort_key(),
+        };
+        (self.account, PrincipalKind::Role, role.rsplit('/').next())
+    }
+
     /// Returns the principal as its ARN names it: a session without the path of its role.
     pub(crate) fn as_named(&self) -> Self {
         match &self.identity {

@@ -7,6 +7,7 @@ use super::document_kind::PolicyKind;
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use super::statement::Statement;
+use super::statement_index::StatementIndex;
 use crate::error::Result;
 use crate::identity::{AccountId, Locality, Principal};
 use crate::text::sanitize_for_error;
@@ -55,6 +56,7 @@ struct Compiled {
     kind: PolicyKind,
     text: Box<str>,
     statements: Box<[Statement]>,
+    index: StatementIndex,
     needs_aliases: bool,
 }
 
@@ -237,6 +239,11 @@ impl PolicyDocument {
         &self.0.statements
     }
 
+    /// Returns the index of the statements.
+    pub(super) fn index(&self) -> &StatementIndex {
+        &self.0.index
+    }
+
     fn parse(kind: PolicyKind, text: &str) -> Result<Self, PolicyParseError> {
         check_text(text)?;
         let statements = parse_document(kind, Json::parse(text)?)?;
@@ -246,7 +253,8 @@ impl PolicyDocument {
             return Err(PolicyParseError::new(text));
         }
         let needs_aliases = statements.iter().any(Statement::needs_aliases);
-        Ok(Self(Arc::new(Compiled { kind, text: text.into(), statements, needs_aliases })))
+        let index = StatementIndex::new(&statements);
+        Ok(Self(Arc::new(Compiled { kind, text: text.into(), statements, index, needs_aliases })))
     }
 }
 

@@ -104,11 +104,9 @@ impl<'a> AttachedPolicies<'a> {
             PolicyKind::Identity => self.identity_policies,
         };
         for document in documents {
-            for (place, statement) in document.statements().iter().enumerate() {
-                // The cheapest checks come first.
-                if statement.effect() == effect
-                    && statement.operations().contains(request.operation)
-                    && statement.relation_to(request.principal).is_some_and(&wanted)
+            for place in document.index().candidates(effect, request.operation, request.principal) {
+                let statement = &document.statements()[place];
+                if statement.relation_to(request.principal).is_some_and(&wanted)
                     && statement.applies_to(request, target)?
                 {
                     return Ok(Some(StatementName::new(place, statement)));

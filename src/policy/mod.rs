@@ -81,6 +81,7 @@ mod principals;
 mod request;
 mod resources;
 mod statement;
+mod statement_index;
 mod target;
 mod text_buffer;
 

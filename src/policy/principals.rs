@@ -80,6 +80,17 @@ impl Principals {
         self.partitions.iter().map(String::as_str)
     }
 
+    /// Returns the users, roles and sessions, or `None` if there are other principals too.
+    pub(super) fn named_identities(&self) -> Option<impl Iterator<Item = &Principal>> {
+        let identity = |named: &'_ Named| matches!(named, Named::Identity(_));
+        self.named.iter().all(identity).then(|| {
+            self.named.iter().filter_map(|named| match named {
+                Named::Identity(principal) => Some(principal),
+                _ => None,
+            })
+        })
+    }
+
     /// Returns the strongest relation between a statement with this effect and a principal, or
     /// `None` if the statement does not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal, effect: Effect) -> Option<Relation> {

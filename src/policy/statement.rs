@@ -57,6 +57,12 @@ impl Statement {
         self.principals.iter().flat_map(Principals::partitions)
     }
 
+    /// Returns the users, roles and sessions that the statement is limited to, or `None` if it can
+    /// apply to others.
+    pub(super) fn named_identities(&self) -> Option<impl Iterator<Item = &Principal>> {
+        self.principals.as_ref()?.named_identities()
+    }
+
     /// Returns the relation between the statement and a principal, or `None` if the statement does
     /// not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
