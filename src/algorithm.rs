@@ -1,5 +1,5 @@
-//! The algorithms of the key model, by their wire names: encryption, signing, MAC, key agreement,
-//! and wrapping.
+//! The algorithms of the key model, by their wire names: encryption, signing, MAC, key agreement, key
+//! encapsulation, and wrapping.
 //!
 //! | enum | used by |
 //! |---|---|
@@ -7,6 +7,7 @@
 //! | [`SigningAlgorithm`], [`MessageType`] | [`Kms::sign`](crate::Kms::sign), [`Kms::verify`](crate::Kms::verify) |
 //! | [`MacAlgorithm`] | [`Kms::generate_mac`](crate::Kms::generate_mac), [`Kms::verify_mac`](crate::Kms::verify_mac) |
 //! | [`KeyAgreementAlgorithm`] | [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret) |
+//! | [`EncapsulationAlgorithm`] | [`Kms::encapsulate`](crate::Kms::encapsulate), [`Kms::decapsulate`](crate::Kms::decapsulate) |
 //! | [`WrappingAlgorithm`], [`WrappingKeySpec`] | [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) |
 //!
 //! This module contains only names and facts. The [`KeySpec`](crate::key::KeySpec) of a key
@@ -65,6 +66,8 @@ string_enum! {
         Ed25519Sha512 => "ED25519_SHA_512",
         /// Ed25519ph, over the SHA-512 digest of the message.
         Ed25519PhSha512 => "ED25519_PH_SHA_512",
+        /// ML-DSA, of the parameter set of the key (FIPS 204, section 5.2), with an empty context.
+        MlDsaShake256 => "ML_DSA_SHAKE_256",
     }
 }
 
@@ -77,11 +80,13 @@ impl SigningAlgorithm {
     ///
     /// assert_eq!(SigningAlgorithm::EcdsaSha256.message_types(), [MessageType::Raw, MessageType::Digest]);
     /// assert_eq!(SigningAlgorithm::Ed25519Sha512.message_types(), [MessageType::Raw]);
+    /// assert_eq!(SigningAlgorithm::MlDsaShake256.message_types(), [MessageType::Raw, MessageType::ExternalMu]);
     /// ```
     pub const fn message_types(self) -> &'static [MessageType] {
         match self {
             Self::Ed25519Sha512 => &[MessageType::Raw],
             Self::Ed25519PhSha512 => &[MessageType::Digest],
+            Self::MlDsaShake256 => &[MessageType::Raw, MessageType::ExternalMu],
             Self::RsassaPssSha256
             | Self::RsassaPssSha384
             | Self::RsassaPssSha512
@@ -94,7 +99,8 @@ impl SigningAlgorithm {
         }
     }
 
-    /// Returns the required length of a [`MessageType::Digest`], in bytes.
+    /// Returns the required length of a [`MessageType::Digest`], in bytes. For ML-DSA, it is the
+    /// length of a [`MessageType::ExternalMu`].
     ///
     /// # Examples
     /// ```
@@ -110,15 +116,17 @@ impl SigningAlgorithm {
             | Self::RsassaPkcs1V15Sha512
             | Self::EcdsaSha512
             | Self::Ed25519Sha512
-            | Self::Ed25519PhSha512 => 64,
+            | Self::Ed25519PhSha512
+            | Self::MlDsaShake256 => 64,
         }
     }
 
-    /// Rejects a message type that the algorithm does not accept, and a digest of the wrong length.
+    /// Rejects a message type that the algorithm does not accept, and a digest or a message
+    /// representative of the wrong length.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the algorithm does not accept the message type,
-    ///   or the digest has the wrong length.
+    ///   or the digest or message representative has the wrong length.
     ///
     /// # Examples
     /// ```
@@ -136,11 +144,15 @@ impl SigningAlgorithm {
             let message = format!("Message type {form} is incompatible with algorithm {self}.");
             return Err(Error::new(ErrorKind::Validation, message));
         }
-        if form == MessageType::Digest && length != self.digest_length() {
-            let message = format!("Digest is invalid length for algorithm {self}.");
-            return Err(Error::new(ErrorKind::Validation, message));
+        let name = match form {
+            MessageType::Raw => return Ok(()),
+            MessageType::Digest => "Digest",
+            MessageType::ExternalMu => "Message representative",
+        };
+        if length == self.digest_length() {
+            return Ok(());
         }
-        Ok(())
+        Err(Error::new(ErrorKind::Validation, format!("{name} is invalid length for algorithm {self}.")))
     }
 }
 
@@ -187,6 +199,15 @@ string_enum! {
 }
 
 string_enum! {
+    /// Algorithms for encapsulating a shared secret.
+    pub enum EncapsulationAlgorithm as "encapsulation algorithm" {
+        /// ML-KEM, of the parameter set of the key (FIPS 203, section 7). Produces a secret of 32
+        /// bytes that can be used as a key.
+        MlKem => "ML_KEM",
+    }
+}
+
+string_enum! {
     /// Algorithms for wrapping key material for import.
     pub enum WrappingAlgorithm as "wrapping algorithm" {
         /// RSA-OAEP with SHA-1, applied to the material directly.
@@ -219,10 +240,13 @@ string_enum! {
         Raw => "RAW",
         /// The digest of the message. It is not hashed again.
         Digest => "DIGEST",
+        /// The message representative of ML-DSA (FIPS 204, section 6.2): 64 bytes that were computed
+        /// from the public key and the message.
+        ExternalMu => "EXTERNAL_MU",
     }
 }
 
-/// The format of ECDSA signatures. Signatures of RSA and Ed25519 have a single format.
+/// The format of ECDSA signatures. Signatures of RSA, Ed25519, and ML-DSA have a single format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum SignatureFormat {

@@ -7,7 +7,7 @@ use super::*;
 /// Names transcribed from the AWS KMS API reference, not from the code.
 const SIGNING: &str = "RSASSA_PSS_SHA_256 RSASSA_PSS_SHA_384 RSASSA_PSS_SHA_512 RSASSA_PKCS1_V1_5_SHA_256 \
     RSASSA_PKCS1_V1_5_SHA_384 RSASSA_PKCS1_V1_5_SHA_512 ECDSA_SHA_256 ECDSA_SHA_384 ECDSA_SHA_512 ED25519_SHA_512 \
-    ED25519_PH_SHA_512";
+    ED25519_PH_SHA_512 ML_DSA_SHAKE_256";
 
 #[test]
 fn signing_algorithms_are_those_of_the_service() {
@@ -18,7 +18,11 @@ fn signing_algorithms_are_those_of_the_service() {
 #[test]
 fn digest_length_is_that_of_the_hash_in_the_name() {
     for algorithm in SigningAlgorithm::ALL {
-        let bits = algorithm.as_str().rsplit('_').next().and_then(|bits| bits.parse::<usize>().ok());
+        // SHAKE256 has no length of its own. A message representative has 64 bytes.
+        let bits = match algorithm {
+            SigningAlgorithm::MlDsaShake256 => Some(512),
+            _ => algorithm.as_str().rsplit('_').next().and_then(|bits| bits.parse::<usize>().ok()),
+        };
         assert_eq!(Some(algorithm.digest_length() * 8), bits, "{algorithm}");
     }
     for algorithm in MacAlgorithm::ALL {
@@ -33,6 +37,23 @@ fn ed25519_takes_the_message_and_its_prehashed_kind_the_digest() {
     assert!(SigningAlgorithm::Ed25519Sha512.check_message(MessageType::Digest, 64).is_err());
     assert!(SigningAlgorithm::Ed25519PhSha512.check_message(MessageType::Digest, 64).is_ok());
     assert!(SigningAlgorithm::Ed25519PhSha512.check_message(MessageType::Raw, 64).is_err());
+}
+
+#[test]
+fn ml_dsa_takes_the_message_and_its_representative_of_64_bytes() {
+    let check = |form, length| SigningAlgorithm::MlDsaShake256.check_message(form, length);
+    assert!(check(MessageType::Raw, 5).is_ok() && check(MessageType::ExternalMu, 64).is_ok());
+    let refused = check(MessageType::Digest, 64).unwrap_err();
+    assert_eq!(refused.to_string(), "Message type DIGEST is incompatible with algorithm ML_DSA_SHAKE_256.");
+    for length in [0, 32, 63, 65, 4_096] {
+        let refused = check(MessageType::ExternalMu, length).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Validation);
+        let text = "Message representative is invalid length for algorithm ML_DSA_SHAKE_256.";
+        assert_eq!(refused.to_string(), text);
+    }
+    for algorithm in SigningAlgorithm::ALL.iter().filter(|algorithm| **algorithm != SigningAlgorithm::MlDsaShake256) {
+        assert!(algorithm.check_message(MessageType::ExternalMu, 64).is_err(), "{algorithm}");
+    }
 }
 
 #[test]

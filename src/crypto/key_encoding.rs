@@ -10,7 +10,7 @@ use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
 use super::key_flaw::Flaw;
-use super::{CryptoError, KeyPairKind, rsa_numbers};
+use super::{CryptoError, KeyPairFamily, KeyPairKind, lattice_encoding, rsa_numbers};
 use crate::secret::SecretBytes;
 
 /// `rsaEncryption` (RFC 8017, appendix C).
@@ -23,17 +23,28 @@ const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
+/// `id-ml-dsa-44` and the next (RFC 9881, section 2).
+const ML_DSA_44: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17");
+const ML_DSA_65: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18");
+const ML_DSA_87: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19");
+/// `id-alg-ml-kem-512` and the next (RFC 9935, section 3).
+const ML_KEM_512: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.4.1");
+const ML_KEM_768: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.4.2");
+const ML_KEM_1024: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.4.3");
 
-/// The maximum length of an encoded key. An RSA-4096 private key has about 2,400 bytes.
+/// The maximum length of an encoded key. An ML-DSA-87 private key with its expanded key and public
+/// key has about 7,600 bytes.
 const MAX_KEY: usize = 8_192;
 /// The largest accepted public exponent. Both libraries require it to be below 2^33.
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
 /// The secret part of a private key, and its public key if present.
 pub(super) struct PrivateParts {
-    /// `RSAPrivateKey` in DER, the scalar of a curve, or the seed of Ed25519.
+    /// `RSAPrivateKey` in DER, the scalar of a curve, or a seed.
     pub(super) secret: SecretBytes,
-    /// The embedded public key, if any: a point, or the 32 bytes of Ed25519.
+    /// The expanded key of ML-DSA or ML-KEM, if it is present beside the seed.
+    pub(super) expanded: Option<SecretBytes>,
+    /// The embedded public key, if any: a point, or the bytes of a key that has no other form.
     pub(super) public: Option<Vec<u8>>,
 }
 
@@ -46,6 +57,12 @@ fn identifier(kind: KeyPairKind) -> (ObjectIdentifier, Option<ObjectIdentifier>)
         KeyPairKind::EccP521 => (EC, Some(P521)),
         KeyPairKind::EccSecp256k1 => (EC, Some(SECP256K1)),
         KeyPairKind::Ed25519 => (ED25519, None),
+        KeyPairKind::MlDsa44 => (ML_DSA_44, None),
+        KeyPairKind::MlDsa65 => (ML_DSA_65, None),
+        KeyPairKind::MlDsa87 => (ML_DSA_87, None),
+        KeyPairKind::MlKem512 => (ML_KEM_512, None),
+        KeyPairKind::MlKem768 => (ML_KEM_768, None),
+        KeyPairKind::MlKem1024 => (ML_KEM_1024, None),
     }
 }
 
@@ -82,10 +99,16 @@ pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts
     check_identifier(kind, &info.algorithm)?;
     let content = info.private_key.as_bytes();
     let outer = info.public_key.map(|bits| bits.as_bytes().ok_or(Flaw::BitString)).transpose()?;
-    let (secret, inner) = match (kind, kind.scalar_length()) {
-        (KeyPairKind::Ed25519, Some(length)) => (seed(content, length)?, None),
-        (_, Some(length)) => scalar(kind, content, length)?,
-        (_, None) => {
+    let mut expanded = None;
+    let (secret, inner) = match (kind.scalar_length(), kind.lattice_lengths()) {
+        (Some(length), _) if kind == KeyPairKind::Ed25519 => (seed(content, length)?, None),
+        (Some(length), _) => scalar(kind, content, length)?,
+        (None, Some(lengths)) => {
+            let found = lattice_encoding::read(content, lengths)?;
+            expanded = found.expanded.map(SecretBytes::copy_from_slice);
+            (found.seed, None)
+        }
+        (None, None) => {
             check_rsa_private(kind, content)?;
             (content, None)
         }
@@ -96,7 +119,7 @@ pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts
         (Some(_), _) if kind.modulus_bits().is_some() => return Err(Flaw::UnexpectedPublicKey),
         (outer, inner) => outer.or(inner).map(<[u8]>::to_vec),
     };
-    Ok(PrivateParts { secret: SecretBytes::copy_from_slice(secret), public })
+    Ok(PrivateParts { secret: SecretBytes::copy_from_slice(secret), expanded, public })
 }
 
 /// Parses a `CurvePrivateKey` (RFC 8410, section 7).
@@ -159,7 +182,8 @@ fn check_rsa_numbers(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> Resu
     }
 }
 
-/// Parses a public key: `RSAPublicKey` in DER, a point, or the 32 bytes of Ed25519.
+/// Parses a public key: `RSAPublicKey` in DER, a point, or the bytes of a key that has no other
+/// form.
 pub(super) fn parse_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, CryptoError> {
     read_public(kind, der).map_err(|_| CryptoError::InvalidPublicKey)
 }
@@ -172,11 +196,13 @@ pub(super) fn read_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, Flaw
     let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| Flaw::OtherForm)?;
     check_identifier(kind, &info.algorithm)?;
     let content = info.subject_public_key.as_bytes().ok_or(Flaw::BitString)?;
-    match (kind, kind.scalar_length()) {
-        (KeyPairKind::Ed25519, Some(length)) if content.len() == length => {}
-        (_, Some(length)) if kind != KeyPairKind::Ed25519 && is_point(content, length) => {}
-        (_, Some(_)) => return Err(Flaw::PointForm { found: content.len() }),
-        (_, None) => {
+    match (kind.scalar_length(), kind.lattice_lengths()) {
+        (Some(length), _) if kind == KeyPairKind::Ed25519 && content.len() == length => {}
+        (Some(length), _) if kind != KeyPairKind::Ed25519 && is_point(content, length) => {}
+        (Some(_), _) => return Err(Flaw::PointForm { found: content.len() }),
+        (None, Some(lengths)) if content.len() == lengths.public => {}
+        (None, Some(lengths)) => return Err(Flaw::PublicLength { found: content.len(), wanted: lengths.public }),
+        (None, None) => {
             let key = pkcs1::RsaPublicKeyRef::from_der(content).map_err(|_| Flaw::NotRsaPublicKey)?;
             check_rsa_numbers(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
         }
@@ -192,20 +218,23 @@ pub(crate) enum PublicNumbers {
     Point { x: Vec<u8>, y: Vec<u8> },
     /// The 32 bytes of RFC 8032, section 5.1.5.
     Ed25519(Vec<u8>),
+    /// A key of ML-DSA or ML-KEM, which has no numbers of its own.
+    Lattice,
 }
 
 /// Returns the numbers of a public key in `SubjectPublicKeyInfo`. Points must be uncompressed.
 pub(crate) fn public_numbers(kind: KeyPairKind, spki: &[u8]) -> Result<PublicNumbers, CryptoError> {
     let invalid = CryptoError::InvalidPublicKey;
     let content = parse_public(kind, spki)?;
-    match (kind, kind.scalar_length()) {
-        (KeyPairKind::Ed25519, _) => Ok(PublicNumbers::Ed25519(content)),
-        (_, Some(length)) => {
+    match (kind.family(), kind.scalar_length()) {
+        (KeyPairFamily::Ed25519, _) => Ok(PublicNumbers::Ed25519(content)),
+        (KeyPairFamily::MlDsa | KeyPairFamily::MlKem, _) => Ok(PublicNumbers::Lattice),
+        (KeyPairFamily::Elliptic | KeyPairFamily::Rsa, Some(length)) => {
             let coordinates = content.strip_prefix(&[0x04]).filter(|rest| rest.len() == 2 * length).ok_or(invalid)?;
             let (x, y) = coordinates.split_at(length);
             Ok(PublicNumbers::Point { x: x.to_vec(), y: y.to_vec() })
         }
-        (_, None) => {
+        (KeyPairFamily::Elliptic | KeyPairFamily::Rsa, None) => {
             let key = pkcs1::RsaPublicKeyRef::from_der(&content).map_err(|_| invalid)?;
             let [modulus, exponent] = [key.modulus, key.public_exponent].map(|number| number.as_bytes().to_vec());
             Ok(PublicNumbers::Rsa { modulus, exponent })
@@ -240,9 +269,10 @@ pub(super) fn write_private(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> 
 }
 
 fn write_private_der(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Option<SecretBytes> {
-    let content = match (kind, kind.scalar_length()) {
-        (KeyPairKind::Ed25519, _) => Zeroizing::new(OctetStringRef::new(secret).ok()?.to_der().ok()?),
-        (_, Some(_)) => {
+    let content = match kind.family() {
+        KeyPairFamily::Ed25519 => Zeroizing::new(OctetStringRef::new(secret).ok()?.to_der().ok()?),
+        KeyPairFamily::MlDsa | KeyPairFamily::MlKem => lattice_encoding::write(secret)?,
+        KeyPairFamily::Elliptic => {
             let key = EcPrivateKey {
                 private_key: secret,
                 parameters: None,
@@ -250,7 +280,7 @@ fn write_private_der(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Option<
             };
             Zeroizing::new(key.to_der().ok()?)
         }
-        (_, None) => Zeroizing::new(secret.to_vec()),
+        KeyPairFamily::Rsa => Zeroizing::new(secret.to_vec()),
     };
     let curve = identifier(kind).1;
     let info = PrivateKeyInfoRef::new(algorithm_of(kind, &curve), OctetStringRef::new(&content).ok()?);

@@ -5,9 +5,9 @@ use pkcs8::der::{self, Decode, Reader, SliceReader, TagNumber};
 use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
 
 use super::encoded_text::{is_pem, text_form};
-use super::key_encoding::{parse_private, read_private, read_public, write_private};
+use super::key_encoding::{PrivateParts, parse_private, parse_public, read_private, read_public, write_private};
 use super::key_flaw::Flaw;
-use super::{CryptoError, KeyPairKind, KeyPairs};
+use super::{CryptoError, KeyPairFamily, KeyPairKind, KeyPairs};
 
 /// The tag of a public key in PKCS#8 (RFC 5958, section 2).
 const PUBLIC_KEY: TagNumber = TagNumber(1);
@@ -32,6 +32,7 @@ pub(crate) fn explain_public(kinds: &[KeyPairKind], bytes: &[u8]) -> String {
     match nearest.max_by_key(|read| read.as_ref().map_or_else(|flaw| flaw.depth(), |()| u8::MAX)) {
         // After parsing, all that the backends can reject in an RSA key is its modulus.
         Some(Ok(())) if kinds.iter().any(|kind| kind.modulus_bits().is_some()) => Flaw::Numbers.to_string(),
+        Some(Ok(())) if kinds.iter().any(|kind| kind.family() == KeyPairFamily::MlKem) => Flaw::NotReduced.to_string(),
         Some(Ok(())) => Flaw::Point.to_string(),
         Some(Err(Flaw::OtherForm)) | None => other_public_form(bytes),
         Some(Err(flaw)) => flaw.to_string(),
@@ -46,11 +47,26 @@ fn numbers(pairs: &dyn KeyPairs, kind: KeyPairKind, bytes: &[u8]) -> Flaw {
         let pkcs8 = write_private(kind, parts.secret.expose_secret(), &[])?;
         pairs.private_key(kind, pkcs8.expose_secret()).map(drop)
     };
-    match kind.modulus_bits() {
-        Some(_) => Flaw::Numbers,
-        None if without_public_key().is_ok() => Flaw::OtherPublicKey,
-        None => Flaw::ScalarRange,
+    match kind.family() {
+        KeyPairFamily::Rsa => Flaw::Numbers,
+        KeyPairFamily::MlDsa | KeyPairFamily::MlKem if is_other_expanded_key(pairs, kind, bytes) => {
+            Flaw::OtherExpandedKey
+        }
+        _ if without_public_key().is_ok() => Flaw::OtherPublicKey,
+        _ => Flaw::ScalarRange,
     }
+}
+
+/// Returns `true` if the public key matches the seed or is absent, so that the expanded key is what
+/// does not.
+fn is_other_expanded_key(pairs: &dyn KeyPairs, kind: KeyPairKind, bytes: &[u8]) -> bool {
+    let own_public_key = |parts: &PrivateParts| {
+        let pkcs8 = write_private(kind, parts.secret.expose_secret(), &[])?;
+        parse_public(kind, &pairs.private_key(kind, pkcs8.expose_secret())?.public_key_der())
+    };
+    parse_private(kind, bytes).is_ok_and(|parts| {
+        parts.public.as_ref().is_none_or(|public| own_public_key(&parts).is_ok_and(|own| own == *public))
+    })
 }
 
 fn other_private_form(bytes: &[u8]) -> String {

@@ -67,6 +67,21 @@ pub(super) enum Flaw {
     SeedAndPublicKey,
     #[error("its private key is not an OCTET STRING (RFC 8410, section 7)")]
     NotSeed,
+    #[error(
+        "it contains only the expanded key, from which the seed cannot be computed: export it with its seed, as \
+         RFC 9881 and RFC 9935 recommend"
+    )]
+    WithoutSeed,
+    #[error("the tag [0] around the seed that section 6 of RFC 9881 and RFC 9935 requires is missing")]
+    UntaggedSeed,
+    #[error("its private key is neither a seed nor a seed with the expanded key (RFC 9881 and RFC 9935, section 6)")]
+    NotSeedOrBoth,
+    #[error("its expanded key does not match its seed")]
+    OtherExpandedKey,
+    #[error("its public key has {found} bytes, but must have {wanted}")]
+    PublicLength { found: usize, wanted: usize },
+    #[error("its public key contains numbers that are not reduced (FIPS 203, section 7.2)")]
+    NotReduced,
     #[error("its point has {found} bytes or is neither compressed nor uncompressed")]
     PointForm { found: usize },
     #[error("its point is not on the curve or is not allowed")]
@@ -99,6 +114,12 @@ pub(super) const fn kind_name(kind: KeyPairKind) -> &'static str {
         KeyPairKind::EccP521 => "P-521",
         KeyPairKind::EccSecp256k1 => "secp256k1",
         KeyPairKind::Ed25519 => "Ed25519",
+        KeyPairKind::MlDsa44 => "ML-DSA-44",
+        KeyPairKind::MlDsa65 => "ML-DSA-65",
+        KeyPairKind::MlDsa87 => "ML-DSA-87",
+        KeyPairKind::MlKem512 => "ML-KEM-512",
+        KeyPairKind::MlKem768 => "ML-KEM-768",
+        KeyPairKind::MlKem1024 => "ML-KEM-1024",
     }
 }
 
@@ -120,6 +141,10 @@ fn algorithm_name(found: &ObjectIdentifier) -> String {
         "2.16.840.1.101.3.4.3.17" => "ML-DSA-44",
         "2.16.840.1.101.3.4.3.18" => "ML-DSA-65",
         "2.16.840.1.101.3.4.3.19" => "ML-DSA-87",
+        "2.16.840.1.101.3.4.3.32" | "2.16.840.1.101.3.4.3.33" | "2.16.840.1.101.3.4.3.34" => "HashML-DSA",
+        "2.16.840.1.101.3.4.4.1" => "ML-KEM-512",
+        "2.16.840.1.101.3.4.4.2" => "ML-KEM-768",
+        "2.16.840.1.101.3.4.4.3" => "ML-KEM-1024",
         other => return format!("the algorithm {other}"),
     };
     name.to_owned()

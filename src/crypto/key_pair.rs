@@ -1,4 +1,4 @@
-//! Key pairs: RSA, elliptic curves, and Ed25519.
+//! Key pairs: RSA, elliptic curves, Ed25519, ML-DSA, and ML-KEM.
 
 use std::fmt::Debug;
 
@@ -36,11 +36,34 @@ pub enum KeyPairKind {
     EccSecp256k1,
     /// The curve edwards25519 for Ed25519 and Ed25519ph (RFC 8032).
     Ed25519,
+    /// ML-DSA-44 (FIPS 204, section 4).
+    MlDsa44,
+    /// ML-DSA-65.
+    MlDsa65,
+    /// ML-DSA-87.
+    MlDsa87,
+    /// ML-KEM-512 (FIPS 203, section 8).
+    MlKem512,
+    /// ML-KEM-768.
+    MlKem768,
+    /// ML-KEM-1024.
+    MlKem1024,
+}
+
+/// The families of key pairs, whose keys are encoded alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyPairFamily {
+    Rsa,
+    /// Curves in Weierstrass form.
+    Elliptic,
+    Ed25519,
+    MlDsa,
+    MlKem,
 }
 
 impl KeyPairKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 14] = [
         Self::Rsa2048,
         Self::Rsa3072,
         Self::Rsa4096,
@@ -49,7 +72,24 @@ impl KeyPairKind {
         Self::EccP521,
         Self::EccSecp256k1,
         Self::Ed25519,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+        Self::MlKem512,
+        Self::MlKem768,
+        Self::MlKem1024,
     ];
+
+    /// Returns the family of the kind.
+    pub(crate) const fn family(self) -> KeyPairFamily {
+        match self {
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => KeyPairFamily::Rsa,
+            Self::EccP256 | Self::EccP384 | Self::EccP521 | Self::EccSecp256k1 => KeyPairFamily::Elliptic,
+            Self::Ed25519 => KeyPairFamily::Ed25519,
+            Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => KeyPairFamily::MlDsa,
+            Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => KeyPairFamily::MlKem,
+        }
+    }
 
     /// Returns the signing algorithms that a key pair of this kind supports.
     pub const fn signing_algorithms(self) -> &'static [SigningAlgorithm] {
@@ -66,7 +106,43 @@ impl KeyPairKind {
             Self::EccP384 => &[SigningAlgorithm::EcdsaSha384],
             Self::EccP521 => &[SigningAlgorithm::EcdsaSha512],
             Self::Ed25519 => &[SigningAlgorithm::Ed25519Sha512, SigningAlgorithm::Ed25519PhSha512],
+            Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => &[SigningAlgorithm::MlDsaShake256],
+            Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => &[],
         }
+    }
+
+    /// Returns the length in bytes of a ciphertext that encapsulates a shared secret, for ML-KEM
+    /// (FIPS 203, table 3).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::KeyPairKind;
+    ///
+    /// assert_eq!(KeyPairKind::MlKem768.encapsulation_length(), Some(1_088));
+    /// assert_eq!(KeyPairKind::MlDsa65.encapsulation_length(), None);
+    /// ```
+    pub const fn encapsulation_length(self) -> Option<usize> {
+        match self {
+            Self::MlKem512 => Some(768),
+            Self::MlKem768 => Some(1_088),
+            Self::MlKem1024 => Some(1_568),
+            _ => None,
+        }
+    }
+
+    /// Returns the lengths in bytes of the seed, the expanded private key, and the public key, for
+    /// ML-DSA (FIPS 204, table 2) and ML-KEM (FIPS 203, table 3).
+    pub(super) const fn lattice_lengths(self) -> Option<LatticeLengths> {
+        let (seed, expanded, public) = match self {
+            Self::MlDsa44 => (32, 2_560, 1_312),
+            Self::MlDsa65 => (32, 4_032, 1_952),
+            Self::MlDsa87 => (32, 4_896, 2_592),
+            Self::MlKem512 => (64, 1_632, 800),
+            Self::MlKem768 => (64, 2_400, 1_184),
+            Self::MlKem1024 => (64, 3_168, 1_568),
+            _ => return None,
+        };
+        Some(LatticeLengths { seed, expanded, public })
     }
 
     /// Returns `true` if a key pair of this kind supports key agreement: P-256, P-384, and P-521
@@ -81,7 +157,7 @@ impl KeyPairKind {
             Self::Rsa2048 => Some(2_048),
             Self::Rsa3072 => Some(3_072),
             Self::Rsa4096 => Some(4_096),
-            Self::EccP256 | Self::EccP384 | Self::EccP521 | Self::EccSecp256k1 | Self::Ed25519 => None,
+            _ => None,
         }
     }
 
@@ -89,10 +165,10 @@ impl KeyPairKind {
     /// of a seed for Ed25519.
     pub(super) const fn scalar_length(self) -> Option<usize> {
         match self {
-            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => None,
             Self::EccP256 | Self::EccSecp256k1 | Self::Ed25519 => Some(32),
             Self::EccP384 => Some(48),
             Self::EccP521 => Some(66),
+            _ => None,
         }
     }
 
@@ -101,6 +177,14 @@ impl KeyPairKind {
     pub(super) const fn top_bits(self) -> u8 {
         if matches!(self, Self::EccP521) { 0x01 } else { 0xff }
     }
+}
+
+/// Lengths in bytes of the parts of a key of ML-DSA or ML-KEM.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LatticeLengths {
+    pub(super) seed: usize,
+    pub(super) expanded: usize,
+    pub(super) public: usize,
 }
 
 /// RSA-OAEP with one hash function for label and mask, and the empty label (RFC 8017, section 7.1).
@@ -183,6 +267,9 @@ pub enum SignatureInput<'a> {
     /// The hash value of the message under the algorithm's hash function. Pure Ed25519 does not
     /// accept hash values, because it reads the message twice.
     Digest(&'a [u8]),
+    /// The message representative of ML-DSA (FIPS 204, section 6.2): 64 bytes, the SHAKE256 value
+    /// of the hash of the public key, two zero bytes, and the message.
+    ExternalMu(&'a [u8]),
 }
 
 /// The key pair part of a backend.
@@ -215,8 +302,8 @@ pub trait KeyPairs: Debug + Send + Sync {
 
     /// Generates a key pair. For RSA, this takes from tenths of a second to seconds.
     ///
-    /// Keys on curves and Ed25519 keys are generated from `random` alone. For RSA, a library may
-    /// use its own generator.
+    /// All keys except those for RSA are generated from `random` alone. For RSA, a library may use
+    /// its own generator.
     ///
     /// # Errors
     /// - [`CryptoError::RandomFailed`] if the generator fails.
@@ -242,6 +329,10 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// Two conditions of that standard are not checked: that the primes are at least the square
     /// root of 2, times 2^(bits / 2 - 1), and that they are prime.
     ///
+    /// A key of ML-DSA (RFC 9881, section 6) or ML-KEM (RFC 9935, section 6) contains the seed,
+    /// either alone or with the expanded key, which must belong to the seed. A key that contains
+    /// only the expanded key is rejected, because the seed cannot be computed from it.
+    ///
     /// # Errors
     /// - [`CryptoError::InvalidPrivateKey`], without detail, if the input is not such a key.
     ///
@@ -264,8 +355,9 @@ pub trait KeyPairs: Debug + Send + Sync {
     ///
     /// # Errors
     /// - [`CryptoError::InvalidPublicKey`] if the key is malformed, of another kind, or not a point
-    ///   on its curve. A coordinate must be below the prime of the curve, and a point on
-    ///   edwards25519 must not have small order.
+    ///   on its curve. A coordinate must be below the prime of the curve, a point on edwards25519
+    ///   must not have small order, and the numbers of an ML-KEM key must be reduced (FIPS 203,
+    ///   section 7.2).
     fn public_key(&self, kind: KeyPairKind, spki: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError>;
 
     /// Parses and checks the public key of an elliptic curve from a compressed or uncompressed
@@ -314,7 +406,7 @@ pub trait PrivateKey: Send + Sync {
     fn kind(&self) -> KeyPairKind;
 
     /// Returns the key as unencrypted PKCS#8 in DER (`PrivateKeyInfo`). For a curve, `ECPrivateKey`
-    /// contains the public key.
+    /// contains the public key. For ML-DSA and ML-KEM, it contains only the seed.
     ///
     /// # Errors
     /// - [`CryptoError::InvalidPrivateKey`] if the key cannot be encoded, which no key of these
@@ -326,12 +418,14 @@ pub trait PrivateKey: Send + Sync {
 
     /// Signs the input. ECDSA signatures are `Ecdsa-Sig-Value` in DER. RSA signatures are as long
     /// as the modulus, and PSS salts are as long as the hash value. Ed25519 signatures have 64
-    /// bytes.
+    /// bytes. ML-DSA signatures have 2420, 3309, or 4627 bytes; they are hedged with random bytes of
+    /// the library (FIPS 204, section 3.4), and the context is empty.
     ///
     /// # Errors
-    /// - [`CryptoError::UnsuitableKey`] if the key does not support this algorithm.
-    /// - [`CryptoError::InvalidLength`] if a digest has the wrong length, and for any digest with
-    ///   pure Ed25519.
+    /// - [`CryptoError::UnsuitableKey`] if the key does not support this algorithm or this form of
+    ///   input.
+    /// - [`CryptoError::InvalidLength`] if a digest or a message representative has the wrong
+    ///   length, and for any digest with pure Ed25519 or ML-DSA.
     /// - [`CryptoError::RandomFailed`] if the library needs random bytes and they are unavailable.
     /// - [`CryptoError::FaultyComputation`] if an RSA signature would not verify.
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError>;
@@ -373,6 +467,19 @@ pub trait PrivateKey: Send + Sync {
     /// # Ok::<(), CryptoError>(())
     /// ```
     fn agree(&self, peer: &[u8]) -> Result<SecretBytes, CryptoError>;
+
+    /// Returns the shared secret of 32 bytes that an ML-KEM ciphertext encapsulates (FIPS 203,
+    /// section 7.3). A ciphertext that does not belong to this key yields bytes that look random and
+    /// depend only on the key and the ciphertext (implicit rejection). Both parties must confirm
+    /// that they have the same secret.
+    ///
+    /// # Errors
+    /// - [`CryptoError::InvalidLength`] if the ciphertext does not have
+    ///   [`KeyPairKind::encapsulation_length`].
+    /// - [`CryptoError::UnsuitableKey`] if this is not an ML-KEM key, which is the default.
+    fn decapsulate(&self, _ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
+        Err(CryptoError::UnsuitableKey)
+    }
 }
 
 /// A validated public key that is ready for use.
@@ -421,6 +528,40 @@ pub trait PublicKey: Send + Sync {
     /// - [`CryptoError::UnsuitableKey`] if this is not an RSA key.
     /// - [`CryptoError::RandomFailed`] if random bytes are unavailable.
     fn encrypt(&self, oaep: RsaOaep, plaintext: &[u8], random: &dyn SecureRandom) -> Result<Vec<u8>, CryptoError>;
+
+    /// Generates a shared secret of 32 bytes and encapsulates it for the owner of an ML-KEM key
+    /// (FIPS 203, section 7.2). The randomness comes from `random`, or from the library's own
+    /// generator.
+    ///
+    /// # Errors
+    /// - [`CryptoError::UnsuitableKey`] if this is not an ML-KEM key, which is the default.
+    /// - [`CryptoError::RandomFailed`] if random bytes are unavailable.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let private = backend.key_pairs().generate(KeyPairKind::MlKem768, backend.random())?;
+    /// let public = backend.key_pairs().public_key(KeyPairKind::MlKem768, &private.public_key_der())?;
+    /// let sent = public.encapsulate(backend.random())?;
+    /// assert_eq!((sent.ciphertext.len(), sent.shared_secret.len()), (1_088, 32));
+    /// assert_eq!(private.decapsulate(&sent.ciphertext)?, sent.shared_secret);
+    /// # Ok::<(), CryptoError>(())
+    /// ```
+    fn encapsulate(&self, _random: &dyn SecureRandom) -> Result<Encapsulated, CryptoError> {
+        Err(CryptoError::UnsuitableKey)
+    }
+}
+
+/// A shared secret and the ciphertext that encapsulates it: the result of
+/// [`PublicKey::encapsulate`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Encapsulated {
+    /// The shared secret: 32 bytes, which can be used as a key. Wiped when dropped.
+    pub shared_secret: SecretBytes,
+    /// The ciphertext for the owner of the private key.
+    pub ciphertext: Vec<u8>,
 }
 
 /// Rejects an algorithm that a kind of key does not support, and an input of the wrong form or
@@ -433,14 +574,29 @@ pub(super) fn check_input(
     if !kind.signing_algorithms().contains(&algorithm) {
         return Err(CryptoError::UnsuitableKey);
     }
+    use SigningAlgorithm::{Ed25519Sha512, MlDsaShake256};
     match input {
         SignatureInput::Message(_) => Ok(()),
         SignatureInput::Digest(digest)
-            if algorithm != SigningAlgorithm::Ed25519Sha512 && digest.len() == algorithm.digest_length() =>
+            if !matches!(algorithm, Ed25519Sha512 | MlDsaShake256) && digest.len() == algorithm.digest_length() =>
         {
             Ok(())
         }
         SignatureInput::Digest(digest) => Err(CryptoError::InvalidLength { what: "hash value", length: digest.len() }),
+        SignatureInput::ExternalMu(_) if algorithm != MlDsaShake256 => Err(CryptoError::UnsuitableKey),
+        SignatureInput::ExternalMu(mu) if mu.len() == MlDsaShake256.digest_length() => Ok(()),
+        SignatureInput::ExternalMu(mu) => {
+            Err(CryptoError::InvalidLength { what: "message representative", length: mu.len() })
+        }
+    }
+}
+
+/// Rejects a ciphertext that no key of the kind decapsulates.
+pub(super) fn check_encapsulation(kind: KeyPairKind, ciphertext: &[u8]) -> Result<(), CryptoError> {
+    match kind.encapsulation_length() {
+        None => Err(CryptoError::UnsuitableKey),
+        Some(length) if ciphertext.len() == length => Ok(()),
+        Some(_) => Err(CryptoError::InvalidLength { what: "ciphertext", length: ciphertext.len() }),
     }
 }
 

@@ -17,6 +17,7 @@
 //! | [`Mac`] | HMAC | RFC 2104, FIPS 198-1 |
 //! | [`Kdf`] | HKDF | RFC 5869 |
 //! | [`KeyPairs`] | RSA, ECDSA, ECDH, Ed25519 | RFC 8017, FIPS 186-5, SP 800-56A, RFC 8032 |
+//! | | ML-DSA, ML-KEM | FIPS 204, FIPS 203 |
 //! | [`Signature`] | ECDSA with keys for one message | FIPS 186-5 |
 //! | [`KeyWrap`] | AES-KW, AES-KWP | RFC 3394, RFC 5649 |
 //! | [`SecureRandom`] | the generator of the operating system or of AWS-LC | |
@@ -44,6 +45,7 @@ mod key_file;
 mod key_flaw;
 mod key_pair;
 mod key_wrap;
+mod lattice_encoding;
 mod mac;
 mod pem;
 mod random;
@@ -69,7 +71,8 @@ pub use kdf::{Kdf, PseudoRandomKey};
 pub(crate) use key_encoding::{PublicNumbers, public_numbers};
 pub(crate) use key_explain::explain_private;
 pub(crate) use key_file::{read_private_key, read_public_key};
-pub use key_pair::{KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
+pub(crate) use key_pair::KeyPairFamily;
+pub use key_pair::{Encapsulated, KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
 pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
 pub use mac::{Mac, MacKey, MacTag};
 pub use random::{LockedRng, SecureRandom, SecureRng};
@@ -206,7 +209,7 @@ impl CryptoBackend {
         self.signature
     }
 
-    /// Returns the part for key pairs: RSA, elliptic curves, and Ed25519.
+    /// Returns the part for key pairs: RSA, elliptic curves, Ed25519, ML-DSA, and ML-KEM.
     pub const fn key_pairs(&self) -> &'static dyn KeyPairs {
         self.key_pairs
     }
@@ -262,6 +265,8 @@ impl CryptoBackend {
             ("P-521", pairs.library(KeyPairKind::EccP521)),
             ("secp256k1", pairs.library(KeyPairKind::EccSecp256k1)),
             ("Ed25519", pairs.library(KeyPairKind::Ed25519)),
+            ("ML-DSA", pairs.library(KeyPairKind::MlDsa65)),
+            ("ML-KEM", pairs.library(KeyPairKind::MlKem768)),
             ("AES-KW", self.key_wrap.library()),
             ("random", self.random.library()),
         ];

@@ -167,6 +167,8 @@ impl JoseAlgorithm {
             KeyPairKind::EccP521 => matches!(self, Self::Es512),
             KeyPairKind::EccSecp256k1 => matches!(self, Self::Es256K),
             KeyPairKind::Ed25519 => matches!(self, Self::EdDsa | Self::Ed25519),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => false,
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => false,
         }
     }
 }

@@ -6,7 +6,7 @@ use base64ct::{Base64UrlUnpadded, Encoding};
 use serde::Serialize;
 
 use super::{JoseAlgorithm, JwkUse};
-use crate::crypto::{CryptoError, DigestAlgorithm, FASTEST, KeyPairKind, PublicNumbers, public_numbers};
+use crate::crypto::{CryptoError, DigestAlgorithm, FASTEST, KeyPairFamily, KeyPairKind, PublicNumbers, public_numbers};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A public key as a JSON Web Key (RFC 7517). Serializes with serde, and displays as JSON.
@@ -91,9 +91,15 @@ impl Jwk {
             PublicNumbers::Rsa { modulus, exponent } => Parameters::Rsa { n: encode(modulus), e: encode(exponent) },
             PublicNumbers::Point { x, y } => Parameters::Ec { crv: curve(kind), x: encode(x), y: encode(y) },
             PublicNumbers::Ed25519(x) => Parameters::Okp { crv: curve(kind), x: encode(x) },
+            PublicNumbers::Lattice => return Err(CryptoError::UnsuitableKey),
         };
         let kid = parameters.thumbprint();
         Ok(Self { parameters, key_use: None, alg: JoseAlgorithm::only(|name| name.supports(kind)), kid, kind })
+    }
+
+    /// Returns `true` if keys of a kind can be JSON Web Keys.
+    pub(crate) const fn supports(kind: KeyPairKind) -> bool {
+        !matches!(kind.family(), KeyPairFamily::MlDsa | KeyPairFamily::MlKem)
     }
 
     /// Sets the `use`, and removes an `alg` that contradicts it.
@@ -187,15 +193,15 @@ impl fmt::Display for Jwk {
     }
 }
 
-/// Returns the `crv` of a kind; empty for RSA.
+/// Returns the `crv` of a kind; empty for kinds without a curve.
 const fn curve(kind: KeyPairKind) -> &'static str {
     match kind {
-        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => "",
         KeyPairKind::EccP256 => "P-256",
         KeyPairKind::EccP384 => "P-384",
         KeyPairKind::EccP521 => "P-521",
         KeyPairKind::EccSecp256k1 => "secp256k1",
         KeyPairKind::Ed25519 => "Ed25519",
+        _ => "",
     }
 }
 
@@ -269,7 +275,12 @@ mod tests {
     fn the_algorithm_must_be_one_of_the_key_and_of_its_use() {
         for kind in KeyPairKind::ALL.into_iter().filter(|kind| kind.modulus_bits().is_none_or(|bits| bits == 2_048)) {
             let pair = FASTEST.key_pairs().generate(kind, FASTEST.random()).expect("a key pair");
-            let jwk = Jwk::from_public_key(kind, &pair.public_key_der()).expect("a JWK");
+            let jwk = Jwk::from_public_key(kind, &pair.public_key_der());
+            if !Jwk::supports(kind) {
+                assert_eq!(jwk.err(), Some(CryptoError::UnsuitableKey));
+                continue;
+            }
+            let jwk = jwk.expect("a JWK");
             for &algorithm in JoseAlgorithm::ALL {
                 let signing = algorithm.signing_algorithm();
                 let by_curve = match (jwk.curve(), algorithm) {

@@ -6,6 +6,8 @@ mod kdf;
 mod key_pair;
 mod library;
 mod mac;
+mod ml_dsa;
+mod ml_kem;
 mod random;
 mod signature;
 
@@ -18,7 +20,14 @@ use super::{CryptoBackend, RUST_CRYPTO};
 /// use strongroom::crypto::{AWS_LC, CryptoBackend};
 ///
 /// let elsewhere = AWS_LC.parts().into_iter().filter(|(_, library)| *library != "aws-lc-rs").map(|(part, _)| part);
-/// let expected = ["AES-KW", "HKDF with SHA-224", "Ed25519ph", "RSAES-PKCS1-v1_5 decryption"];
+/// let expected = [
+///     "AES-KW",
+///     "HKDF with SHA-224",
+///     "Ed25519ph",
+///     "RSAES-PKCS1-v1_5 decryption",
+///     "ML-DSA with EXTERNAL_MU",
+///     "checks and seeds of ML-KEM keys",
+/// ];
 /// assert_eq!(elsewhere.collect::<Vec<_>>(), expected);
 /// assert_ne!(CryptoBackend::default().name(), AWS_LC.name());
 /// ```

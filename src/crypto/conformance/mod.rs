@@ -6,6 +6,7 @@ mod agreement;
 mod key_pair_answers;
 mod key_pairs;
 mod known_answers;
+mod lattice_keys;
 mod signatures;
 mod third_party;
 

@@ -13,6 +13,8 @@ mod random;
 mod signature;
 
 #[cfg(feature = "aws-lc-rs")]
+pub(super) use key_pair::expand_ml_kem;
+#[cfg(feature = "aws-lc-rs")]
 pub(super) use signature::to_fixed_length;
 
 use super::CryptoBackend;

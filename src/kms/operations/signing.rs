@@ -90,6 +90,7 @@ impl Kms {
         let (form, length) = match input {
             SignatureInput::Message(message) => (MessageType::Raw, message.len()),
             SignatureInput::Digest(digest) => (MessageType::Digest, digest.len()),
+            SignatureInput::ExternalMu(mu) => (MessageType::ExternalMu, mu.len()),
         };
         let conditions = conditions(algorithm, form);
         let call = call(Operation::Sign, algorithm, form).conditions(&conditions);
@@ -192,6 +193,7 @@ fn checked_input(
         // As in AWS KMS, a digest is the message of Ed25519ph and is hashed again.
         (SigningAlgorithm::Ed25519PhSha512, _) | (_, MessageType::Raw) => SignatureInput::Message(message),
         (_, MessageType::Digest) => SignatureInput::Digest(message),
+        (_, MessageType::ExternalMu) => SignatureInput::ExternalMu(message),
     })
 }
 

@@ -93,6 +93,12 @@ const fn pair_code(kind: KeyPairKind) -> u8 {
         KeyPairKind::EccP521 => 6,
         KeyPairKind::EccSecp256k1 => 7,
         KeyPairKind::Ed25519 => 8,
+        KeyPairKind::MlDsa44 => 9,
+        KeyPairKind::MlDsa65 => 10,
+        KeyPairKind::MlDsa87 => 11,
+        KeyPairKind::MlKem512 => 12,
+        KeyPairKind::MlKem768 => 13,
+        KeyPairKind::MlKem1024 => 14,
     }
 }
 

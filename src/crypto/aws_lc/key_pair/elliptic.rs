@@ -52,9 +52,7 @@ fn curve(kind: KeyPairKind) -> Result<LibraryCurve, CryptoError> {
             digest: &SHA256,
             agreement: None,
         },
-        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 | KeyPairKind::Ed25519 => {
-            return Err(CryptoError::UnsuitableKey);
-        }
+        _ => return Err(CryptoError::UnsuitableKey),
     })
 }
 
@@ -212,5 +210,6 @@ fn library_digest(kind: KeyPairKind, input: SignatureInput<'_>) -> Result<digest
         SignatureInput::Message(message) => Ok(digest::digest(algorithm, message)),
         SignatureInput::Digest(value) => digest::Digest::import_less_safe(value, algorithm)
             .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: value.len() }),
+        SignatureInput::ExternalMu(_) => Err(CryptoError::UnsuitableKey),
     }
 }

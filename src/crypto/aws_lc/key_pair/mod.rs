@@ -1,11 +1,13 @@
 //! Key pairs with AWS-LC. The libraries of the pure-Rust backend provide the operations that AWS-LC
-//! lacks: Ed25519ph, and PKCS#1 v1.5 decryption with implicit rejection.
+//! lacks: Ed25519ph, PKCS#1 v1.5 decryption with implicit rejection, ML-DSA with a message
+//! representative of the caller, and seeds of ML-KEM.
 
 mod ed25519;
 mod elliptic;
 mod rsa;
 
 use super::library::LIBRARY;
+use super::{ml_dsa, ml_kem};
 use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, SecureRandom, key_encoding};
 
 #[derive(Debug)]
@@ -17,7 +19,12 @@ impl KeyPairs for AwsLcKeyPairs {
     }
 
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
-        &[("Ed25519ph", "ed25519-dalek"), ("RSAES-PKCS1-v1_5 decryption", "rsa")]
+        &[
+            ("Ed25519ph", "ed25519-dalek"),
+            ("RSAES-PKCS1-v1_5 decryption", "rsa"),
+            ("ML-DSA with EXTERNAL_MU", "ml-dsa"),
+            ("checks and seeds of ML-KEM keys", "ml-kem"),
+        ]
     }
 
     fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
@@ -27,6 +34,8 @@ impl KeyPairs for AwsLcKeyPairs {
             KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
                 elliptic::generate(kind, random)
             }
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::generate(kind, random),
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => ml_kem::generate(kind, random),
         }
     }
 
@@ -38,6 +47,8 @@ impl KeyPairs for AwsLcKeyPairs {
             KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
                 elliptic::private_key(kind, &parts)
             }
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::private_key(kind, &parts),
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => ml_kem::private_key(kind, parts),
         }
     }
 
@@ -46,7 +57,13 @@ impl KeyPairs for AwsLcKeyPairs {
         match kind {
             KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::public_key(kind, &content),
             KeyPairKind::Ed25519 => ed25519::public_key(&content),
-            _ => self.public_key_of_point(kind, &content),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::public_key(kind, &content),
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => {
+                ml_kem::public_key(kind, &content)
+            }
+            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
+                self.public_key_of_point(kind, &content)
+            }
         }
     }
 

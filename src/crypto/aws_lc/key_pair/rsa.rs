@@ -196,5 +196,6 @@ fn library_digest(
         SignatureInput::Message(message) => Ok(digest::digest(algorithm, message)),
         SignatureInput::Digest(value) => digest::Digest::import_less_safe(value, algorithm)
             .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: value.len() }),
+        SignatureInput::ExternalMu(_) => Err(CryptoError::UnsuitableKey),
     }
 }

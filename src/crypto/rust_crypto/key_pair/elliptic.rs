@@ -186,7 +186,8 @@ where
     fn digest(input: SignatureInput<'_>) -> Vec<u8> {
         match input {
             SignatureInput::Message(message) => <C::Digest as sha2::Digest>::digest(message).to_vec(),
-            SignatureInput::Digest(digest) => digest.to_vec(),
+            // Representatives were rejected before.
+            SignatureInput::Digest(digest) | SignatureInput::ExternalMu(digest) => digest.to_vec(),
         }
     }
 

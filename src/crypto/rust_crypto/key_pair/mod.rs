@@ -1,9 +1,16 @@
-//! Key pairs with `rsa`, `p256`, `p384`, `p521`, `k256` and `ed25519-dalek`.
+//! Key pairs with `rsa`, `p256`, `p384`, `p521`, `k256`, `ed25519-dalek`, `ml-dsa` and `ml-kem`.
 
 mod ed25519;
 mod elliptic;
+mod ml_dsa;
+mod ml_kem;
 mod rsa;
 
+#[cfg(feature = "aws-lc-rs")]
+mod expansion;
+
+#[cfg(feature = "aws-lc-rs")]
+pub(in crate::crypto) use expansion::expand_ml_kem;
 use k256::Secp256k1;
 use p256::NistP256;
 use p384::NistP384;
@@ -23,6 +30,8 @@ impl KeyPairs for RustCryptoKeyPairs {
             KeyPairKind::EccP521 => "p521",
             KeyPairKind::EccSecp256k1 => "k256",
             KeyPairKind::Ed25519 => "ed25519-dalek",
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => "ml-dsa",
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => "ml-kem",
         }
     }
 
@@ -34,6 +43,8 @@ impl KeyPairs for RustCryptoKeyPairs {
             KeyPairKind::EccP521 => elliptic::generate::<NistP521>(kind, random),
             KeyPairKind::EccSecp256k1 => elliptic::generate::<Secp256k1>(kind, random),
             KeyPairKind::Ed25519 => ed25519::generate(random),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::generate(kind, random),
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => ml_kem::generate(kind, random),
         }
     }
 
@@ -46,6 +57,8 @@ impl KeyPairs for RustCryptoKeyPairs {
             KeyPairKind::EccP521 => elliptic::private_key::<NistP521>(kind, &parts),
             KeyPairKind::EccSecp256k1 => elliptic::private_key::<Secp256k1>(kind, &parts),
             KeyPairKind::Ed25519 => ed25519::private_key(&parts),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::private_key(kind, &parts),
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => ml_kem::private_key(kind, &parts),
         }
     }
 
@@ -54,7 +67,13 @@ impl KeyPairs for RustCryptoKeyPairs {
         match kind {
             KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::public_key(kind, &content),
             KeyPairKind::Ed25519 => ed25519::public_key(&content),
-            _ => self.public_key_of_point(kind, &content),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::public_key(kind, &content),
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => {
+                ml_kem::public_key(kind, &content)
+            }
+            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
+                self.public_key_of_point(kind, &content)
+            }
         }
     }
 
@@ -67,9 +86,7 @@ impl KeyPairs for RustCryptoKeyPairs {
             KeyPairKind::EccP384 => elliptic::public_key::<NistP384>(kind, point),
             KeyPairKind::EccP521 => elliptic::public_key::<NistP521>(kind, point),
             KeyPairKind::EccSecp256k1 => elliptic::public_key::<Secp256k1>(kind, point),
-            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 | KeyPairKind::Ed25519 => {
-                Err(CryptoError::InvalidPublicKey)
-            }
+            _ => Err(CryptoError::InvalidPublicKey),
         }
     }
 }

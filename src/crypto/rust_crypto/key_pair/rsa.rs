@@ -198,6 +198,7 @@ fn digest_of(algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<V
     let message = match input {
         SignatureInput::Digest(digest) => return Ok(digest.to_vec()),
         SignatureInput::Message(message) => message,
+        SignatureInput::ExternalMu(_) => return Err(CryptoError::UnsuitableKey),
     };
     match algorithm.digest_length() {
         32 => Ok(Sha256::digest(message).to_vec()),

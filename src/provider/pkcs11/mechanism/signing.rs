@@ -44,7 +44,9 @@ fn scheme(algorithm: SigningAlgorithm) -> Option<(DigestAlgorithm, Scheme)> {
         SigningAlgorithm::EcdsaSha256 => (Sha256, Scheme::Ecdsa),
         SigningAlgorithm::EcdsaSha384 => (Sha384, Scheme::Ecdsa),
         SigningAlgorithm::EcdsaSha512 => (Sha512, Scheme::Ecdsa),
-        SigningAlgorithm::Ed25519Sha512 | SigningAlgorithm::Ed25519PhSha512 => return None,
+        SigningAlgorithm::Ed25519Sha512 | SigningAlgorithm::Ed25519PhSha512 | SigningAlgorithm::MlDsaShake256 => {
+            return None;
+        }
     })
 }
 
@@ -55,11 +57,16 @@ pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result
         Some((_, Scheme::Pkcs1(_))) => Ok(RequiredMechanism::Pkcs1),
         Some((_, Scheme::Pss(..))) => Ok(RequiredMechanism::Pss),
         Some((_, Scheme::Ecdsa)) => Ok(RequiredMechanism::Ecdsa),
+        None if algorithm == SigningAlgorithm::MlDsaShake256 => Err(no_ml_dsa()),
         None => Err(TokenError::lacks(
             "CKM_EDDSA",
             format!("{algorithm} requires the variants of CKM_EDDSA, which are not supported"),
         )),
     }
+}
+
+fn no_ml_dsa() -> TokenError {
+    TokenError::lacks("CKM_ML_DSA", "ML-DSA keys are never created in tokens")
 }
 
 /// Returns the digest to sign.
@@ -72,6 +79,7 @@ pub(in crate::provider::pkcs11) fn digest(
         scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "Ed25519 keys are never created in tokens"))?;
     match input {
         SignatureInput::Message(message) => Ok(backend.digest().digest(hash, &[message]).as_ref().to_vec()),
+        SignatureInput::ExternalMu(_) => Err(no_ml_dsa()),
         SignatureInput::Digest(digest) if digest.len() == hash.output_length() => Ok(digest.to_vec()),
         SignatureInput::Digest(digest) => {
             let text = format!("a digest for {algorithm} cannot have {} bytes", digest.len());

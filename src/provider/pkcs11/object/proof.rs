@@ -99,6 +99,12 @@ fn proof_algorithm(pair: KeyPairKind) -> Result<SigningAlgorithm, TokenError> {
         KeyPairKind::EccP384 => Ok(SigningAlgorithm::EcdsaSha384),
         KeyPairKind::EccP521 => Ok(SigningAlgorithm::EcdsaSha512),
         KeyPairKind::Ed25519 => Err(TokenError::lacks("CKM_EDDSA", "Ed25519 keys are never created in tokens")),
+        KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => {
+            Err(TokenError::lacks("CKM_ML_DSA", "ML-DSA keys are never created in tokens"))
+        }
+        KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => {
+            Err(TokenError::lacks("CKM_ML_KEM", "ML-KEM keys are never created in tokens"))
+        }
     }
 }
 

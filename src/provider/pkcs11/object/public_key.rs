@@ -21,7 +21,7 @@ pub(in crate::provider::pkcs11) fn ec_parameters(kind: KeyPairKind) -> Option<Ve
         KeyPairKind::EccP384 => "1.3.132.0.34",
         KeyPairKind::EccP521 => "1.3.132.0.35",
         KeyPairKind::EccSecp256k1 => "1.3.132.0.10",
-        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 | KeyPairKind::Ed25519 => return None,
+        _ => return None,
     };
     ObjectIdentifier::new(curve).ok()?.to_der().ok()
 }

@@ -8,7 +8,7 @@ use cryptoki::mechanism::{Mechanism, MechanismInfo};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use crate::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+use crate::crypto::{CryptoBackend, KeyPairFamily, KeyPairKind, RsaOaep};
 use crate::provider::pkcs11::config::{IvMode, KeyTypes, TokenConfig};
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
@@ -144,6 +144,7 @@ impl TokenCapabilities {
                     .into_iter()
                     .try_for_each(|mechanism| self.need(mechanism))
             }
+            TokenKeyKind::Signing(pair) if pair.family() == KeyPairFamily::MlDsa => Err(self.lack("CKM_ML_DSA")),
             TokenKeyKind::Signing(pair) => {
                 self.need(RequiredMechanism::EcKeyPairGeneration)?;
                 self.need(RequiredMechanism::Ecdsa)?;
@@ -352,7 +353,7 @@ pub(in crate::provider::pkcs11) mod tests {
             if pair.modulus_bits().is_some() {
                 kinds.push((TokenKeyKind::Signing(pair), vec![RsaKeyPairGeneration, Pkcs1, Pss]));
                 kinds.push((TokenKeyKind::Decryption(pair), vec![RsaKeyPairGeneration, Oaep]));
-            } else if pair != KeyPairKind::Ed25519 {
+            } else if public_key::ec_parameters(pair).is_some() {
                 kinds.push((TokenKeyKind::Signing(pair), vec![EcKeyPairGeneration, Ecdsa]));
             }
         }
@@ -405,5 +406,6 @@ pub(in crate::provider::pkcs11) mod tests {
         let ecc = TokenKeyKind::Decryption(KeyPairKind::EccP256);
         assert_eq!(missing(&everything(), ecc).0, Some("CKM_RSA_PKCS_OAEP"), "elliptic curves do not decrypt");
         assert_eq!(missing(&everything(), TokenKeyKind::Signing(KeyPairKind::Ed25519)).0, Some("CKM_EC_KEY_PAIR_GEN"));
+        assert_eq!(missing(&everything(), TokenKeyKind::Signing(KeyPairKind::MlDsa65)).0, Some("CKM_ML_DSA"));
     }
 }
