@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
-use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm};
+use strongroom::algorithm::{EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm};
 use strongroom::crypto::{
     CryptoBackend, DigestAlgorithm, FASTEST, KeyPairKind, PrivateKey, RUST_CRYPTO, RsaOaep, SignatureInput,
 };
 use strongroom::key::{KeyId, KeySpec, KeyUsage};
 use strongroom::request::{
-    CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateMacRequest, SignRequest,
-    VerifyMacRequest, VerifyRequest,
+    CreateKeyRequest, DecapsulateRequest, DecryptRequest, DeriveSharedSecretRequest, EncapsulateRequest,
+    EncryptRequest, GenerateMacRequest, SignRequest, VerifyMacRequest, VerifyRequest,
 };
 use strongroom::{Kms, Result};
 
@@ -23,7 +23,7 @@ const BACKENDS: [(&str, CryptoBackend); 2] = [("fastest", FASTEST), ("rust-crypt
 const MESSAGE: [u8; 64] = [7; 64];
 
 /// Key pair specs and the backends' names for them. The cost of RSA_3072 is between the other two.
-const PAIRS: [(KeySpec, KeyPairKind); 7] = [
+const PAIRS: [(KeySpec, KeyPairKind); 13] = [
     (KeySpec::Rsa2048, KeyPairKind::Rsa2048),
     (KeySpec::Rsa4096, KeyPairKind::Rsa4096),
     (KeySpec::EccNistP256, KeyPairKind::EccP256),
@@ -31,6 +31,12 @@ const PAIRS: [(KeySpec, KeyPairKind); 7] = [
     (KeySpec::EccNistP521, KeyPairKind::EccP521),
     (KeySpec::EccSecgP256k1, KeyPairKind::EccSecp256k1),
     (KeySpec::EccNistEdwards25519, KeyPairKind::Ed25519),
+    (KeySpec::MlDsa44, KeyPairKind::MlDsa44),
+    (KeySpec::MlDsa65, KeyPairKind::MlDsa65),
+    (KeySpec::MlDsa87, KeyPairKind::MlDsa87),
+    (KeySpec::MlKem512, KeyPairKind::MlKem512),
+    (KeySpec::MlKem768, KeyPairKind::MlKem768),
+    (KeySpec::MlKem1024, KeyPairKind::MlKem1024),
 ];
 
 /// A KMS and a backend to compare, with their names.
@@ -52,6 +58,8 @@ impl Pair<'_, '_> {
         self.group.bench_function(format!("{name}/raw"), |bencher| bencher.iter(&mut raw));
     }
 
+    /// The time of a single signature of ML-DSA varies by a multiple, because it retries until its
+    /// numbers are small, so that only averages can be compared.
     fn signatures(&mut self, spec: KeySpec, raw: &dyn PrivateKey) -> Result<()> {
         let (kms, key) = (self.kms, self.key(spec, KeyUsage::SignVerify)?);
         let public = self.backend.key_pairs().public_key(raw.kind(), &raw.public_key_der())?;
@@ -113,6 +121,27 @@ impl Pair<'_, '_> {
         Ok(())
     }
 
+    fn encapsulation(&mut self, spec: KeySpec, raw: &dyn PrivateKey) -> Result<()> {
+        let (kms, backend, key) = (self.kms, self.backend, self.key(spec, KeyUsage::EncapsulateDecapsulate)?);
+        let public = backend.key_pairs().public_key(raw.kind(), &raw.public_key_der())?;
+        let algorithm = EncapsulationAlgorithm::MlKem;
+        let ours = kms.encapsulate(EncapsulateRequest::new(key, algorithm))?.shared_secret_ciphertext_blob;
+        let theirs = public.encapsulate(backend.random())?.ciphertext;
+        self.compare(
+            "encapsulate",
+            spec,
+            || kms.encapsulate(EncapsulateRequest::new(key, algorithm)),
+            || public.encapsulate(backend.random()),
+        );
+        self.compare(
+            "decapsulate",
+            spec,
+            || kms.decapsulate(DecapsulateRequest::new(key, algorithm, black_box(&ours))),
+            || raw.decapsulate(black_box(&theirs)),
+        );
+        Ok(())
+    }
+
     fn codes(&mut self, spec: KeySpec) -> Result<()> {
         let (kms, key) = (self.kms, self.key(spec, KeyUsage::GenerateVerifyMac)?);
         let algorithm = spec.mac_algorithms(KeyUsage::GenerateVerifyMac)[0];
@@ -142,7 +171,12 @@ fn run(criterion: &mut Criterion) -> Result<()> {
         let mut pair = Pair { group, kms: &kms, backend: &backend, name };
         for (spec, kind) in PAIRS {
             let raw = backend.key_pairs().generate(kind, backend.random())?;
-            pair.signatures(spec, &*raw)?;
+            if !kind.signing_algorithms().is_empty() {
+                pair.signatures(spec, &*raw)?;
+            }
+            if kind.encapsulation_length().is_some() {
+                pair.encapsulation(spec, &*raw)?;
+            }
             if kind.modulus_bits().is_some() {
                 pair.encryption(spec, &*raw)?;
             }

@@ -1,8 +1,8 @@
 """Writes fuzzing seeds. Those of the message and policy targets come from the test data, those of the key targets from
-fuzz/keys, and those of the audit, key reference, root record, parameters and wire targets from this
-script.
+fuzz/keys, and those of the audit, decapsulate, key reference, root record, parameters and wire targets
+from this script.
 
-Run after adding vectors: python3 fuzz/make_seeds.py
+Run after adding vectors, with a python that has `cryptography`: python3 fuzz/make_seeds.py
 
 The seeds of the other targets were found by fuzzing and minimized with `cargo fuzz cmin`.
 """
@@ -12,6 +12,8 @@ import json
 import pathlib
 import struct
 import subprocess
+
+from cryptography.hazmat.primitives import serialization
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VECTORS = ROOT.parent / "tests" / "vectors" / "message"
@@ -38,6 +40,41 @@ for name, kind in KINDS.items():
     ).stdout
     (folder / f"{name}_private.seed").write_bytes(bytes([kind, 1]) + private)
     (folder / f"{name}_public.seed").write_bytes(bytes([kind, 0]) + public)
+
+# OpenSSL before 3.5 does not know these kinds, which `cryptography` brings along.
+for name, kind in {"ml_dsa_44": 8, "ml_kem_768": 12}.items():
+    private = (ROOT / "keys" / f"{name}.der").read_bytes()
+    key = serialization.load_der_private_key(private, None)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    (folder / f"{name}_private.seed").write_bytes(bytes([kind, 1]) + private)
+    (folder / f"{name}_public.seed").write_bytes(bytes([kind, 0]) + public)
+    # The seed without its tag, and in the form of an expanded key.
+    seed = private[-32:] if kind == 8 else private[-64:]
+    head = bytes([0x30, len(private) - 2]) + private[2:-2 - len(seed)]
+    for form, tag in {"untagged": 0x02, "expanded": 0x04}.items():
+        (folder / f"{name}_{form}.seed").write_bytes(bytes([kind, 1]) + head + bytes([tag, len(seed)]) + seed)
+    (folder / f"{name}_highest.seed").write_bytes(
+        bytes([kind, 0]) + public[:-len(key.public_key().public_bytes_raw())]
+        + b"\xff" * len(key.public_key().public_bytes_raw()))
+
+# Ciphertexts: four bytes select the variant, and each element of a list follows an odd byte.
+folder = ROOT / "corpus" / "decapsulate"
+folder.mkdir(parents=True, exist_ok=True)
+BYTES, STRETCHED, EDITED = b"\0\0\0\0", b"\0\0\0\x60", b"\0\0\0\xc0"
+listed = lambda values: b"".join(bytes([1, value]) for value in values)
+for name, seed in {
+    "zeros": BYTES + listed(bytes(1088)),
+    "ones": BYTES + listed(b"\xff" * 1088),
+    "short": BYTES + listed(bytes(1087)),
+    "long": BYTES + listed(bytes(1089)),
+    "of_ml_kem_1024": BYTES + listed(bytes(1568)),
+    "empty": BYTES,
+    "stretched": STRETCHED + listed(bytes(range(256))),
+    "unedited": EDITED,
+    "edited": EDITED + bytes([1, 0, 0, 0, 0, 7, 0, 1] * 4),
+}.items():
+    (folder / f"{name}.seed").write_bytes(seed)
 
 # References to keys in tokens: version, kind, key pair, CKA_ID, CKA_LABEL, fingerprint.
 folder = ROOT / "corpus" / "key_reference"

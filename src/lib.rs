@@ -226,17 +226,17 @@ pub use secret::SecretBytes;
 pub mod request {
     pub use crate::kms::{
         AliasListEntry, ConnectionError, CreateCustomKeyStoreRequest, CreateGrantRequest, CreateGrantResponse,
-        CreateKeyRequest, CustomKeyStoresListEntry, DataKeyLength, DecryptRequest, DecryptResponse,
-        DeleteImportedKeyMaterialResponse, DeriveSharedSecretRequest, DeriveSharedSecretResponse, DryRun,
-        EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest, GenerateDataKeyPairResponse,
-        GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest, GenerateDataKeyResponse,
-        GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse, GetKeyLastUsageResponse,
-        GetKeyRotationStatusResponse, GetParametersForImportRequest, GetParametersForImportResponse,
-        GetPublicKeyResponse, GrantFilter, GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial,
-        IncludeKeyMaterial, IntoKeyRequest, KeyListEntry, KeyReference, KeyRequest, LastUsage, MAX_RANDOM_LENGTH,
-        MeteredKey, Page, PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RotationListEntry,
-        ScheduleKeyDeletionResponse, SignRequest, SignResponse, UpdateCustomKeyStoreRequest, VerifyMacRequest,
-        VerifyMacResponse, VerifyRequest, VerifyResponse,
+        CreateKeyRequest, CustomKeyStoresListEntry, DataKeyLength, DecapsulateRequest, DecapsulateResponse,
+        DecryptRequest, DecryptResponse, DeleteImportedKeyMaterialResponse, DeriveSharedSecretRequest,
+        DeriveSharedSecretResponse, DryRun, EncapsulateRequest, EncapsulateResponse, EncryptRequest, EncryptResponse,
+        GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+        GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
+        GenerateMacResponse, GetKeyLastUsageResponse, GetKeyRotationStatusResponse, GetParametersForImportRequest,
+        GetParametersForImportResponse, GetPublicKeyResponse, GrantFilter, GrantListEntry, GrantToken,
+        ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial, IntoKeyRequest, KeyListEntry, KeyReference,
+        KeyRequest, LastUsage, MAX_RANDOM_LENGTH, MeteredKey, Page, PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
+        ReEncryptResponse, RotationListEntry, ScheduleKeyDeletionResponse, SignRequest, SignResponse,
+        UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
     };
 }
 

@@ -66,7 +66,14 @@ fn try_private(kind: KeyPairKind, der: &[u8]) {
             assert_eq!(written[0].expose_secret(), written[1].expose_secret());
             assert_eq!(one.public_key_der(), two.public_key_der());
             let public = BACKENDS[1].key_pairs().public_key(kind, &one.public_key_der()).expect("its own");
-            let (algorithm, message) = (kind.signing_algorithms()[0], SignatureInput::Message(b"m"));
+            let Some(&algorithm) = kind.signing_algorithms().first() else {
+                let sent = public.encapsulate(BACKENDS[1].random()).expect("random bytes are available");
+                for key in [&one, &two] {
+                    assert_eq!(key.decapsulate(&sent.ciphertext).as_ref(), Ok(&sent.shared_secret));
+                }
+                return;
+            };
+            let message = SignatureInput::Message(b"m");
             for key in [&one, &two] {
                 match key.sign(algorithm, message) {
                     Ok(signature) => public.verify(algorithm, message, &signature).expect("a valid key verifies"),

@@ -6,7 +6,7 @@ use pkcs8::der::{Decode, Encode, Reader, SliceReader, TagMode, TagNumber};
 use zeroize::Zeroizing;
 
 use super::key_flaw::Flaw;
-use super::key_pair::LatticeLengths;
+use super::key_pair_kind::LatticeLengths;
 
 /// The tag of a seed.
 const SEED: TagNumber = TagNumber(0);

@@ -16,8 +16,7 @@
 //! | [`Digest`] | SHA-2 | FIPS 180-4 |
 //! | [`Mac`] | HMAC | RFC 2104, FIPS 198-1 |
 //! | [`Kdf`] | HKDF | RFC 5869 |
-//! | [`KeyPairs`] | RSA, ECDSA, ECDH, Ed25519 | RFC 8017, FIPS 186-5, SP 800-56A, RFC 8032 |
-//! | | ML-DSA, ML-KEM | FIPS 204, FIPS 203 |
+//! | [`KeyPairs`] | RSA, ECDSA, ECDH, Ed25519, ML-DSA, ML-KEM | RFC 8017, FIPS 186-5, SP 800-56A, RFC 8032, FIPS 204, FIPS 203 |
 //! | [`Signature`] | ECDSA with keys for one message | FIPS 186-5 |
 //! | [`KeyWrap`] | AES-KW, AES-KWP | RFC 3394, RFC 5649 |
 //! | [`SecureRandom`] | the generator of the operating system or of AWS-LC | |
@@ -44,6 +43,7 @@ mod key_explain;
 mod key_file;
 mod key_flaw;
 mod key_pair;
+mod key_pair_kind;
 mod key_wrap;
 mod lattice_encoding;
 mod mac;
@@ -71,8 +71,9 @@ pub use kdf::{Kdf, PseudoRandomKey};
 pub(crate) use key_encoding::{PublicNumbers, public_numbers};
 pub(crate) use key_explain::explain_private;
 pub(crate) use key_file::{read_private_key, read_public_key};
-pub(crate) use key_pair::KeyPairFamily;
-pub use key_pair::{Encapsulated, KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
+pub use key_pair::{Encapsulated, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
+pub(crate) use key_pair_kind::KeyPairFamily;
+pub use key_pair_kind::KeyPairKind;
 pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
 pub use mac::{Mac, MacKey, MacTag};
 pub use random::{LockedRng, SecureRandom, SecureRng};

@@ -1,7 +1,9 @@
 //! Checks against a key spec: unsupported usages and algorithms, and inputs that are too long.
 
 use super::{KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES};
-use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
+use crate::algorithm::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The maximum size of a message to sign, verify, or authenticate in one call. For longer messages,
@@ -144,6 +146,25 @@ pub fn check_agreement_algorithm(spec: KeySpec, algorithm: KeyAgreementAlgorithm
     check_listed(spec.key_agreement_algorithms(KeyUsage::KeyAgreement), algorithm, algorithm.as_str(), spec)
 }
 
+/// Rejects an encapsulation algorithm that keys of the spec do not support.
+///
+/// # Errors
+/// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
+///   algorithm.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::EncapsulationAlgorithm::MlKem;
+/// use strongroom::key::{KeySpec, check_encapsulation_algorithm};
+///
+/// assert!(check_encapsulation_algorithm(KeySpec::MlKem512, MlKem).is_ok());
+/// assert!(check_encapsulation_algorithm(KeySpec::MlDsa44, MlKem).is_err());
+/// ```
+pub fn check_encapsulation_algorithm(spec: KeySpec, algorithm: EncapsulationAlgorithm) -> Result<()> {
+    let listed = spec.encapsulation_algorithms(KeyUsage::EncapsulateDecapsulate);
+    check_listed(listed, algorithm, algorithm.as_str(), spec)
+}
+
 /// Rejects a message that is empty or longer than [`MAX_MESSAGE_BYTES`].
 ///
 /// # Errors
@@ -223,6 +244,9 @@ mod tests {
             }
             let agrees = spec.usages().contains(&KeyUsage::KeyAgreement);
             assert_eq!(check_agreement_algorithm(spec, KeyAgreementAlgorithm::Ecdh).is_ok(), agrees, "{spec}");
+            let encapsulates = spec.usages().contains(&KeyUsage::EncapsulateDecapsulate);
+            let checked = check_encapsulation_algorithm(spec, EncapsulationAlgorithm::MlKem);
+            assert_eq!(checked.is_ok(), encapsulates, "{spec}");
         }
     }
 

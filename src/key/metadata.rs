@@ -9,7 +9,9 @@ use super::{
     ClusterId, CustomKeyStoreId, DeletionWindow, ExpirationModel, KeyArn, KeyId, KeyManager, KeyMaterialId, KeySpec,
     KeyState, KeyUsage, Origin,
 };
-use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
+use crate::algorithm::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm,
+};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -81,6 +83,7 @@ impl_str_serde!(Description);
 /// assert!(key.current_key_material_id().is_some());
 /// // What does not apply to a key is empty.
 /// assert!(key.mac_algorithms().is_empty() && key.key_agreement_algorithms().is_empty());
+/// assert!(key.encapsulation_algorithms().is_empty());
 /// assert_eq!((key.deletion_date(), key.pending_window()), (None, None));
 /// assert_eq!((key.valid_to(), key.expiration_model()), (None, None)); // not imported
 /// assert_eq!((key.custom_key_store_id(), key.cluster_id()), (None, None));
@@ -189,6 +192,11 @@ impl KeyMetadata {
         self.spec.key_agreement_algorithms(self.usage)
     }
 
+    /// Returns the supported encapsulation algorithms. Empty unless the key is for encapsulation.
+    pub const fn encapsulation_algorithms(&self) -> &'static [EncapsulationAlgorithm] {
+        self.spec.encapsulation_algorithms(self.usage)
+    }
+
     /// Returns the earliest time at which the key may be destroyed, if its deletion is scheduled.
     pub const fn deletion_date(&self) -> Option<Timestamp> {
         self.deletion_date
@@ -267,6 +275,8 @@ struct Members<'a> {
     key_agreement_algorithms: &'static [KeyAgreementAlgorithm],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     mac_algorithms: &'static [MacAlgorithm],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    encapsulation_algorithms: &'static [EncapsulationAlgorithm],
     multi_region: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_key_material_id: Option<KeyMaterialId>,
@@ -299,6 +309,7 @@ impl Serialize for KeyMetadata {
             signing_algorithms: self.signing_algorithms(),
             key_agreement_algorithms: self.key_agreement_algorithms(),
             mac_algorithms: self.mac_algorithms(),
+            encapsulation_algorithms: self.encapsulation_algorithms(),
             multi_region: self.is_multi_region(),
             current_key_material_id: self.current_key_material_id,
             custom_key_store_id: self.custom_key_store_id,

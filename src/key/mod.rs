@@ -53,8 +53,8 @@ mod version;
 pub use arn::{AliasArn, KeyArn, KeyIdentifier, KmsArn, Resource};
 pub(crate) use check::check_plaintext_length;
 pub use check::{
-    MAX_MESSAGE_BYTES, check_agreement_algorithm, check_encryption_algorithm, check_mac_algorithm,
-    check_message_length, check_plaintext, check_signing_algorithm, check_usage,
+    MAX_MESSAGE_BYTES, check_agreement_algorithm, check_encapsulation_algorithm, check_encryption_algorithm,
+    check_mac_algorithm, check_message_length, check_plaintext, check_signing_algorithm, check_usage,
 };
 pub use custom_key_store::{
     ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName,

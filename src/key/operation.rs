@@ -64,6 +64,10 @@ string_enum! {
         VerifyMac => "VerifyMac",
         /// Derives a shared secret with the public key of another party.
         DeriveSharedSecret => "DeriveSharedSecret",
+        /// Generates a shared secret and encapsulates it with the public key.
+        Encapsulate => "Encapsulate",
+        /// Returns the shared secret in a ciphertext of the public key.
+        Decapsulate => "Decapsulate",
         /// Returns the public key.
         GetPublicKey => "GetPublicKey",
         /// Enables automatic rotation or changes its period.
@@ -214,6 +218,7 @@ impl Operation {
             Self::Sign | Self::Verify => work(KeyUsage::SignVerify, ASYMMETRIC, Origin::ALL),
             Self::GenerateMac | Self::VerifyMac => work(KeyUsage::GenerateVerifyMac, HMAC, Origin::ALL),
             Self::DeriveSharedSecret => work(KeyUsage::KeyAgreement, ASYMMETRIC, NOT_HSM),
+            Self::Encapsulate | Self::Decapsulate => work(KeyUsage::EncapsulateDecapsulate, ASYMMETRIC, NOT_HSM),
             Self::GetPublicKey => row(Rule::Use, ALIAS | CROSS | GRANT | READ).only(ASYMMETRIC, Origin::ALL),
             Self::GenerateRandom => row(Rule::NoKey, READ),
 

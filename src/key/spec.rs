@@ -2,7 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
+use crate::algorithm::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm,
+};
 use crate::text::string_enum;
 
 string_enum! {
@@ -40,6 +42,18 @@ string_enum! {
         EccSecgP256k1 => "ECC_SECG_P256K1",
         /// The curve of Ed25519.
         EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+        /// ML-DSA-44 (FIPS 204), a signature scheme that withstands quantum computers.
+        MlDsa44 => "ML_DSA_44",
+        /// ML-DSA-65.
+        MlDsa65 => "ML_DSA_65",
+        /// ML-DSA-87.
+        MlDsa87 => "ML_DSA_87",
+        /// ML-KEM-512 (FIPS 203), a key encapsulation mechanism that withstands quantum computers.
+        MlKem512 => "ML_KEM_512",
+        /// ML-KEM-768.
+        MlKem768 => "ML_KEM_768",
+        /// ML-KEM-1024.
+        MlKem1024 => "ML_KEM_1024",
         /// A key for HMAC with SHA-224.
         Hmac224 => "HMAC_224",
         /// A key for HMAC with SHA-256.
@@ -72,6 +86,8 @@ string_enum! {
         GenerateVerifyMac => "GENERATE_VERIFY_MAC",
         /// Agreeing on a secret with another key.
         KeyAgreement => "KEY_AGREEMENT",
+        /// Encapsulating and decapsulating shared secrets.
+        EncapsulateDecapsulate => "ENCAPSULATE_DECAPSULATE",
     }
 }
 
@@ -157,7 +173,8 @@ impl DataKeySpec {
 }
 
 string_enum! {
-    /// The type and size of a data key pair, corresponding to the asymmetric key specs.
+    /// The type and size of a data key pair, corresponding to the asymmetric key specs except those
+    /// of ML-DSA.
     pub enum DataKeyPairSpec as "data key pair spec" {
         /// RSA with 2048 bits.
         Rsa2048 => "RSA_2048",
@@ -175,6 +192,12 @@ string_enum! {
         EccSecgP256k1 => "ECC_SECG_P256K1",
         /// The curve of Ed25519.
         EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+        /// ML-KEM-512. The private key contains the seed.
+        MlKem512 => "ML_KEM_512",
+        /// ML-KEM-768. The private key contains the seed.
+        MlKem768 => "ML_KEM_768",
+        /// ML-KEM-1024. The private key contains the seed.
+        MlKem1024 => "ML_KEM_1024",
     }
 }
 
@@ -197,6 +220,9 @@ impl DataKeyPairSpec {
             Self::EccNistP521 => KeySpec::EccNistP521,
             Self::EccSecgP256k1 => KeySpec::EccSecgP256k1,
             Self::EccNistEdwards25519 => KeySpec::EccNistEdwards25519,
+            Self::MlKem512 => KeySpec::MlKem512,
+            Self::MlKem768 => KeySpec::MlKem768,
+            Self::MlKem1024 => KeySpec::MlKem1024,
         }
     }
 }
@@ -237,6 +263,7 @@ struct Row {
     signing: &'static [SigningAlgorithm],
     mac: &'static [MacAlgorithm],
     agreement: &'static [KeyAgreementAlgorithm],
+    encapsulation: &'static [EncapsulationAlgorithm],
 }
 
 const fn symmetric() -> Row {
@@ -248,6 +275,7 @@ const fn symmetric() -> Row {
         signing: &[],
         mac: &[],
         agreement: &[],
+        encapsulation: &[],
     }
 }
 
@@ -267,10 +295,11 @@ const fn rsa(modulus: usize) -> Row {
         ],
         mac: &[],
         agreement: &[],
+        encapsulation: &[],
     }
 }
 
-const fn signing_curve(signing: &'static [SigningAlgorithm]) -> Row {
+const fn signing_pair(signing: &'static [SigningAlgorithm]) -> Row {
     Row {
         class: SpecClass::Asymmetric,
         usages: &[KeyUsage::SignVerify],
@@ -279,6 +308,15 @@ const fn signing_curve(signing: &'static [SigningAlgorithm]) -> Row {
         signing,
         mac: &[],
         agreement: &[],
+        encapsulation: &[],
+    }
+}
+
+const fn encapsulating() -> Row {
+    Row {
+        usages: &[KeyUsage::EncapsulateDecapsulate],
+        encapsulation: &[EncapsulationAlgorithm::MlKem],
+        ..signing_pair(&[])
     }
 }
 
@@ -286,7 +324,7 @@ const fn nist_curve(signing: &'static [SigningAlgorithm]) -> Row {
     Row {
         usages: &[KeyUsage::SignVerify, KeyUsage::KeyAgreement],
         agreement: &[KeyAgreementAlgorithm::Ecdh],
-        ..signing_curve(signing)
+        ..signing_pair(signing)
     }
 }
 
@@ -299,6 +337,7 @@ const fn hmac(mac: &'static [MacAlgorithm]) -> Row {
         signing: &[],
         mac,
         agreement: &[],
+        encapsulation: &[],
     }
 }
 
@@ -312,10 +351,12 @@ impl KeySpec {
             Self::EccNistP256 => nist_curve(&[SigningAlgorithm::EcdsaSha256]),
             Self::EccNistP384 => nist_curve(&[SigningAlgorithm::EcdsaSha384]),
             Self::EccNistP521 => nist_curve(&[SigningAlgorithm::EcdsaSha512]),
-            Self::EccSecgP256k1 => signing_curve(&[SigningAlgorithm::EcdsaSha256]),
+            Self::EccSecgP256k1 => signing_pair(&[SigningAlgorithm::EcdsaSha256]),
             Self::EccNistEdwards25519 => {
-                signing_curve(&[SigningAlgorithm::Ed25519Sha512, SigningAlgorithm::Ed25519PhSha512])
+                signing_pair(&[SigningAlgorithm::Ed25519Sha512, SigningAlgorithm::Ed25519PhSha512])
             }
+            Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => signing_pair(&[SigningAlgorithm::MlDsaShake256]),
+            Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => encapsulating(),
             Self::Hmac224 => hmac(&[MacAlgorithm::HmacSha224]),
             Self::Hmac256 => hmac(&[MacAlgorithm::HmacSha256]),
             Self::Hmac384 => hmac(&[MacAlgorithm::HmacSha384]),
@@ -330,7 +371,7 @@ impl KeySpec {
     /// use strongroom::key::{KeySpec, SpecClass};
     ///
     /// let asymmetric = KeySpec::ALL.iter().filter(|spec| spec.class() == SpecClass::Asymmetric);
-    /// assert_eq!(asymmetric.count(), 8);
+    /// assert_eq!(asymmetric.count(), 14);
     /// ```
     pub const fn class(self) -> SpecClass {
         self.row().class
@@ -380,7 +421,7 @@ impl KeySpec {
     pub const fn encryption_algorithms(self, usage: KeyUsage) -> &'static [EncryptionAlgorithm] {
         match usage {
             KeyUsage::EncryptDecrypt => self.row().encryption,
-            KeyUsage::SignVerify | KeyUsage::GenerateVerifyMac | KeyUsage::KeyAgreement => &[],
+            _ => &[],
         }
     }
 
@@ -397,7 +438,7 @@ impl KeySpec {
     pub const fn signing_algorithms(self, usage: KeyUsage) -> &'static [SigningAlgorithm] {
         match usage {
             KeyUsage::SignVerify => self.row().signing,
-            KeyUsage::EncryptDecrypt | KeyUsage::GenerateVerifyMac | KeyUsage::KeyAgreement => &[],
+            _ => &[],
         }
     }
 
@@ -413,7 +454,7 @@ impl KeySpec {
     pub const fn mac_algorithms(self, usage: KeyUsage) -> &'static [MacAlgorithm] {
         match usage {
             KeyUsage::GenerateVerifyMac => self.row().mac,
-            KeyUsage::EncryptDecrypt | KeyUsage::SignVerify | KeyUsage::KeyAgreement => &[],
+            _ => &[],
         }
     }
 
@@ -431,7 +472,43 @@ impl KeySpec {
     pub const fn key_agreement_algorithms(self, usage: KeyUsage) -> &'static [KeyAgreementAlgorithm] {
         match usage {
             KeyUsage::KeyAgreement => self.row().agreement,
-            KeyUsage::EncryptDecrypt | KeyUsage::SignVerify | KeyUsage::GenerateVerifyMac => &[],
+            _ => &[],
+        }
+    }
+
+    /// Returns the encapsulation algorithms of keys with this spec and usage.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::EncapsulationAlgorithm;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    ///
+    /// let algorithms = KeySpec::MlKem768.encapsulation_algorithms(KeyUsage::EncapsulateDecapsulate);
+    /// assert_eq!(algorithms, [EncapsulationAlgorithm::MlKem]);
+    /// ```
+    pub const fn encapsulation_algorithms(self, usage: KeyUsage) -> &'static [EncapsulationAlgorithm] {
+        match usage {
+            KeyUsage::EncapsulateDecapsulate => self.row().encapsulation,
+            _ => &[],
+        }
+    }
+
+    /// Returns the length in bytes of the ciphertext of an encapsulated secret, or `None` if keys of
+    /// this spec do not encapsulate.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::KeySpec;
+    ///
+    /// assert_eq!(KeySpec::MlKem1024.encapsulation_length(), Some(1_568));
+    /// assert_eq!(KeySpec::MlDsa87.encapsulation_length(), None);
+    /// ```
+    pub const fn encapsulation_length(self) -> Option<usize> {
+        match self {
+            Self::MlKem512 => Some(768),
+            Self::MlKem768 => Some(1_088),
+            Self::MlKem1024 => Some(1_568),
+            _ => None,
         }
     }
 

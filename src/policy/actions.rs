@@ -13,8 +13,7 @@ const KMS: &str = "kms:";
 const PARAMETERS: &str = "ssm:";
 
 /// Actions of AWS KMS that have no operation in this crate. A policy written for AWS may name them.
-const ABSENT: [&str; 5] =
-    ["Decapsulate", "Encapsulate", "ReplicateKey", "SynchronizeMultiRegionKey", "UpdatePrimaryRegion"];
+const ABSENT: [&str; 3] = ["ReplicateKey", "SynchronizeMultiRegionKey", "UpdatePrimaryRegion"];
 
 /// The operations that an element names: those on keys, and those of the parameter store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

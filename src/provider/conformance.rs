@@ -16,8 +16,8 @@
 //! ```
 
 use super::{
-    Agreement, Cipher, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider, MacGeneration,
-    MaterialBinding, OpenedKey, Signing, key_pair_kind, oaep,
+    Agreement, Cipher, Decapsulation, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider,
+    MacGeneration, MaterialBinding, OpenedKey, Signing, key_pair_kind, oaep,
 };
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, SignatureInput};
@@ -147,6 +147,9 @@ fn a_kind_that_is_offered_works(
         (OpenedKey::Agreement(one), OpenedKey::Agreement(two)) => {
             both_sides_agree(&[&**one, &**two], &made, &generator.generate(backend, kind)?, provider, backend, kind)?;
         }
+        (OpenedKey::Decapsulation(one), OpenedKey::Decapsulation(two)) => {
+            what_was_encapsulated_with_the_public_key_opens(&[&**one, &**two], &made, backend, kind.spec)?;
+        }
         (one, two) => panic!("{one:?} and {two:?} must be the same key"),
     }
     material_of_nobody_is_refused(provider, backend, kind);
@@ -248,8 +251,10 @@ fn the_public_key_verifies_every_algorithm(
         let long = vec![0x42; LONG_MESSAGE];
         let messages = [&b"a message"[..], &[], &long];
         let mut inputs: Vec<_> = messages.into_iter().map(SignatureInput::Message).collect();
-        if algorithm != SigningAlgorithm::Ed25519Sha512 {
-            inputs.push(SignatureInput::Digest(&digest));
+        match algorithm {
+            SigningAlgorithm::Ed25519Sha512 => {}
+            SigningAlgorithm::MlDsaShake256 => inputs.push(SignatureInput::ExternalMu(&digest)),
+            _ => inputs.push(SignatureInput::Digest(&digest)),
         }
         for input in inputs {
             for private in opened {
@@ -258,6 +263,25 @@ fn the_public_key_verifies_every_algorithm(
                 assert!(public.verify(algorithm, SignatureInput::Message(b"another"), &signature).is_err());
             }
         }
+    }
+    Ok(())
+}
+
+fn what_was_encapsulated_with_the_public_key_opens(
+    opened: &[&dyn Decapsulation],
+    made: &GeneratedMaterial,
+    backend: &CryptoBackend,
+    spec: KeySpec,
+) -> Result<()> {
+    let sent = public_key(made, backend, spec)?.encapsulate(backend.random())?;
+    let mut altered = sent.ciphertext.clone();
+    altered[0] ^= 1;
+    let rejected = opened[0].decapsulate(&altered)?;
+    assert_eq!(rejected.len(), sent.shared_secret.len());
+    assert_ne!(rejected, sent.shared_secret, "an altered ciphertext is rejected implicitly");
+    for private in opened {
+        assert_eq!(private.decapsulate(&sent.ciphertext)?, sent.shared_secret);
+        assert_eq!(private.decapsulate(&altered)?, rejected, "the result depends only on key and ciphertext");
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ pub use imported::ImportedProvider;
 pub(crate) use imported::{ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, public_key_kind, unwrap};
 pub use instance_mark::{InstanceMark, InstanceMarks};
 pub use memory::MemoryProvider;
-pub use opened::{Agreement, Cipher, CipherScheme, Decryption, MacGeneration, OpenedKey, Signing};
+pub use opened::{Agreement, Cipher, CipherScheme, Decapsulation, Decryption, MacGeneration, OpenedKey, Signing};
 pub(crate) use software::{key_pair_kind, oaep};
 
 use crate::codec::{CodecError, Writer};

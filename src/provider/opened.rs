@@ -9,7 +9,7 @@ use crate::key::KeyUsage;
 use crate::secret::SecretBytes;
 
 /// The secret part of a key, ready for use. Operations that need only the public key (encrypt,
-/// verify) never use it.
+/// verify, encapsulate) never use it.
 ///
 /// # Examples
 /// ```
@@ -41,6 +41,8 @@ pub enum OpenedKey {
     Mac(Box<dyn MacGeneration>),
     /// A private key that computes shared secrets.
     Agreement(Box<dyn Agreement>),
+    /// A private key that decapsulates shared secrets.
+    Decapsulation(Box<dyn Decapsulation>),
 }
 
 impl OpenedKey {
@@ -51,6 +53,7 @@ impl OpenedKey {
             Self::Signing(_) => KeyUsage::SignVerify,
             Self::Mac(_) => KeyUsage::GenerateVerifyMac,
             Self::Agreement(_) => KeyUsage::KeyAgreement,
+            Self::Decapsulation(_) => KeyUsage::EncapsulateDecapsulate,
         }
     }
 }
@@ -63,6 +66,7 @@ impl fmt::Debug for OpenedKey {
             Self::Signing(_) => "Signing(..)",
             Self::Mac(_) => "Mac(..)",
             Self::Agreement(_) => "Agreement(..)",
+            Self::Decapsulation(_) => "Decapsulation(..)",
         })
     }
 }
@@ -216,9 +220,10 @@ pub trait Decryption: Send + Sync {
 /// assert_eq!(OpenedKey::Signing(Box::new(Remote)).usage(), KeyUsage::SignVerify);
 /// ```
 pub trait Signing: Send + Sync {
-    /// Signs a message or its digest. Messages may have any length, because
-    /// [`KmsSigner`](crate::KmsSigner) does not limit them. The caller has checked that the algorithm matches the key's
-    /// spec and accepts such an input. A digest has the output length of the hash function.
+    /// Signs a message, its digest, or its ML-DSA message representative. Messages may have any
+    /// length, because [`KmsSigner`](crate::KmsSigner) does not limit them. The caller has checked
+    /// that the algorithm matches the key's spec and accepts such an input. A digest has the output
+    /// length of the hash function, and a message representative 64 bytes.
     ///
     /// An ECDSA signature is encoded in DER (RFC 5912, section 6). An RSA signature is as long as
     /// the modulus, and an RSASSA-PSS salt is as long as the hash. An Ed25519 signature has 64
@@ -296,4 +301,39 @@ pub trait Agreement: Send + Sync {
     /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
     ///   unreachable.
     fn agree(&self, public_key: &[u8]) -> Result<SecretBytes>;
+}
+
+/// An opened private key for decapsulation.
+///
+/// # Examples
+/// A key of this crate, behind the trait:
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind, PrivateKey};
+/// use strongroom::provider::Decapsulation;
+/// use strongroom::{Result, SecretBytes};
+///
+/// struct Software(Box<dyn PrivateKey>);
+///
+/// impl Decapsulation for Software {
+///     fn decapsulate(&self, ciphertext: &[u8]) -> Result<SecretBytes> {
+///         Ok(self.0.decapsulate(ciphertext)?)
+///     }
+/// }
+///
+/// let backend = CryptoBackend::default();
+/// let own = Software(backend.key_pairs().generate(KeyPairKind::MlKem768, backend.random())?);
+/// let public = backend.key_pairs().public_key(KeyPairKind::MlKem768, &own.0.public_key_der())?;
+/// let sent = public.encapsulate(backend.random())?;
+/// assert_eq!(own.decapsulate(&sent.ciphertext)?, sent.shared_secret);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub trait Decapsulation: Send + Sync {
+    /// Returns the shared secret of 32 bytes in an ML-KEM ciphertext (FIPS 203, section 7.3). The
+    /// caller has checked the length of the ciphertext. One that does not belong to the key yields
+    /// bytes that look random and depend only on the key and the ciphertext.
+    ///
+    /// # Errors
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<SecretBytes>;
 }

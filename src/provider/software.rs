@@ -2,7 +2,9 @@
 //!
 //! Symmetric and HMAC keys are stored as raw bytes, and private keys as PKCS#8 (RFC 5958) in DER.
 
-use super::{Agreement, Cipher, CipherScheme, Decryption, GeneratedMaterial, MacGeneration, OpenedKey, Signing};
+use super::{
+    Agreement, Cipher, CipherScheme, Decapsulation, Decryption, GeneratedMaterial, MacGeneration, OpenedKey, Signing,
+};
 use crate::algorithm::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
 use crate::crypto::{CryptoBackend, DigestAlgorithm, KeyPairKind, MacKey, PrivateKey, RsaOaep, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
@@ -34,6 +36,12 @@ const fn kind(spec: KeySpec) -> Kind {
         KeySpec::EccNistP521 => Kind::KeyPair(KeyPairKind::EccP521),
         KeySpec::EccSecgP256k1 => Kind::KeyPair(KeyPairKind::EccSecp256k1),
         KeySpec::EccNistEdwards25519 => Kind::KeyPair(KeyPairKind::Ed25519),
+        KeySpec::MlDsa44 => Kind::KeyPair(KeyPairKind::MlDsa44),
+        KeySpec::MlDsa65 => Kind::KeyPair(KeyPairKind::MlDsa65),
+        KeySpec::MlDsa87 => Kind::KeyPair(KeyPairKind::MlDsa87),
+        KeySpec::MlKem512 => Kind::KeyPair(KeyPairKind::MlKem512),
+        KeySpec::MlKem768 => Kind::KeyPair(KeyPairKind::MlKem768),
+        KeySpec::MlKem1024 => Kind::KeyPair(KeyPairKind::MlKem1024),
         KeySpec::Hmac224 => Kind::Hmac(MacAlgorithm::HmacSha224),
         KeySpec::Hmac256 => Kind::Hmac(MacAlgorithm::HmacSha256),
         KeySpec::Hmac384 => Kind::Hmac(MacAlgorithm::HmacSha384),
@@ -99,6 +107,7 @@ pub(super) fn open(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage, stor
                 KeyUsage::EncryptDecrypt => Ok(OpenedKey::Decryption(Box::new(key))),
                 KeyUsage::SignVerify => Ok(OpenedKey::Signing(Box::new(key))),
                 KeyUsage::KeyAgreement => Ok(OpenedKey::Agreement(Box::new(key))),
+                KeyUsage::EncapsulateDecapsulate => Ok(OpenedKey::Decapsulation(Box::new(key))),
                 KeyUsage::GenerateVerifyMac => Err(unsupported(spec, usage)),
             }
         }
@@ -188,5 +197,11 @@ impl Signing for SoftwarePrivateKey {
 impl Agreement for SoftwarePrivateKey {
     fn agree(&self, public_key: &[u8]) -> Result<SecretBytes> {
         Ok(self.0.agree(public_key)?)
+    }
+}
+
+impl Decapsulation for SoftwarePrivateKey {
+    fn decapsulate(&self, ciphertext: &[u8]) -> Result<SecretBytes> {
+        Ok(self.0.decapsulate(ciphertext)?)
     }
 }

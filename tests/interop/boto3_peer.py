@@ -31,17 +31,16 @@ ALICE = "arn:aws:iam::000000000000:user/alice"
 
 # Values of the model for which the library has no feature.
 LACKING_VALUES = {
-    "SM2", "SM2PKE", "SM2DSA", "ML_DSA_44", "ML_DSA_65", "ML_DSA_87", "ML_DSA_SHAKE_256", "ML_KEM_512", "ML_KEM_768",
-    "ML_KEM_1024", "ENCAPSULATE_DECAPSULATE", "EXTERNAL_KEY_STORE", "RSAES_PKCS1_V1_5", "Encapsulate", "Decapsulate",
+    "SM2", "SM2PKE", "SM2DSA", "EXTERNAL_KEY_STORE", "RSAES_PKCS1_V1_5",
 }
-LACKING_OPERATIONS = {"Encapsulate", "Decapsulate", "ReplicateKey", "UpdatePrimaryRegion"}
+LACKING_OPERATIONS = {"ReplicateKey", "UpdatePrimaryRegion"}
 LACKING_MEMBERS = {
     "Recipient", "XksKeyId", "XksProxyUriEndpoint", "XksProxyUriPath", "XksProxyVpcEndpointServiceName",
     "XksProxyVpcEndpointServiceOwner", "XksProxyAuthenticationCredential", "XksProxyConnectivity",
 }
 # Members of answers that only those features have.
 LACKING_ANSWERS = {
-    "MultiRegionConfiguration", "XksKeyConfiguration", "CiphertextForRecipient", "EncapsulationAlgorithms",
+    "MultiRegionConfiguration", "XksKeyConfiguration", "CiphertextForRecipient",
     "PendingDeletionWindowInDays", "OnDemandRotationStartDate", "CloudTrailEventId", "KmsRequestId", "SourceArn",
     "GranteeServicePrincipal", "RetiringServicePrincipal", "TrustAnchorCertificate", "XksProxyConfiguration",
 }
@@ -184,6 +183,8 @@ class World:
         self.ecc = self.key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
         self.edwards = self.key(KeySpec="ECC_NIST_EDWARDS25519", KeyUsage="SIGN_VERIFY")
         self.agreement = self.key(KeySpec="ECC_NIST_P256", KeyUsage="KEY_AGREEMENT")
+        self.ml_dsa = self.key(KeySpec="ML_DSA_44", KeyUsage="SIGN_VERIFY")
+        self.ml_kem = self.key(KeySpec="ML_KEM_512", KeyUsage="ENCAPSULATE_DECAPSULATE")
         self.hmac = self.key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")
         self.external = self.key(Origin="EXTERNAL")
         self.leaving = self.key(Origin="EXTERNAL")
@@ -266,7 +267,8 @@ class World:
                 "KeyStorePassword": PASSWORD},
             "CreateGrant": lambda: {**key, "GranteePrincipal": ALICE, "Operations": ["Decrypt"]},
             "CreateKey": lambda: {},
-            "Decapsulate": lambda: {**key, "EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": b"x"},
+            "Decapsulate": lambda: {
+                "KeyId": self.ml_kem, "EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": b"x" * 768},
             "Decrypt": lambda: {"CiphertextBlob": self.ciphertext},
             "DeleteAlias": lambda: {"AliasName": self.new_alias()},
             "DeleteCustomKeyStore": lambda: {"CustomKeyStoreId": self.new_store()},
@@ -280,7 +282,7 @@ class World:
             "DisconnectCustomKeyStore": lambda: {"CustomKeyStoreId": self.connected()},
             "EnableKey": lambda: {"KeyId": self.rotating},
             "EnableKeyRotation": lambda: {"KeyId": self.rotating},
-            "Encapsulate": lambda: {**key, "EncapsulationAlgorithm": "ML_KEM"},
+            "Encapsulate": lambda: {"KeyId": self.ml_kem, "EncapsulationAlgorithm": "ML_KEM"},
             "Encrypt": lambda: {**key, "Plaintext": b"four words"},
             "GenerateDataKey": lambda: {**key, "KeySpec": "AES_256"},
             "GenerateDataKeyPair": lambda: {**key, "KeyPairSpec": "ECC_NIST_P256"},
@@ -546,12 +548,14 @@ def enumerations(client, world):
     base = world.request
     wrong = "InvalidKeyUsageException"
     usages = {"RSA": "SIGN_VERIFY", "ECC": "SIGN_VERIFY", "HMA": "GENERATE_VERIFY_MAC", "SYM": "ENCRYPT_DECRYPT"}
+    usages.update(dict.fromkeys(["ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"], "ENCAPSULATE_DECAPSULATE"))
     # Without material, no RSA key has to be generated.
     origins = {"RSA": {"Origin": "EXTERNAL"}}
     for member in ("KeySpec", "CustomerMasterKeySpec"):
         each("CreateKey", member, {}, lambda spec: {
-            member: spec, "KeyUsage": usages.get(spec[:3], "SIGN_VERIFY"), **origins.get(spec[:3], {})})
-    specs = {"SIGN_VERIFY": "ECC_NIST_P256", "KEY_AGREEMENT": "ECC_NIST_P256", "GENERATE_VERIFY_MAC": "HMAC_256"}
+            member: spec, "KeyUsage": usages.get(spec, usages.get(spec[:3], "SIGN_VERIFY")), **origins.get(spec[:3], {})})
+    specs = {"SIGN_VERIFY": "ECC_NIST_P256", "KEY_AGREEMENT": "ECC_NIST_P256", "GENERATE_VERIFY_MAC": "HMAC_256",
+             "ENCAPSULATE_DECAPSULATE": "ML_KEM_768"}
     each("CreateKey", "KeyUsage", {}, lambda usage: {
         "KeyUsage": usage, "KeySpec": specs.get(usage, "SYMMETRIC_DEFAULT")})
     each("CreateKey", "Origin", {}, lambda origin: {
@@ -583,7 +587,8 @@ def enumerations(client, world):
         if algorithm.startswith("ED25519"):
             kind = {"MessageType": "DIGEST"} if "PH" in algorithm else {}
             return {"KeyId": world.edwards, "Message": b"m" * 64, "SigningAlgorithm": algorithm, **kind}
-        return {"KeyId": world.ecc, "Message": b"text", "SigningAlgorithm": algorithm}
+        key = world.ml_dsa if algorithm.startswith("ML_DSA") else world.ecc
+        return {"KeyId": key, "Message": b"text", "SigningAlgorithm": algorithm}
 
     def verifying(algorithm):
         request = signing(algorithm)
@@ -625,7 +630,8 @@ def enumerations(client, world):
     each("ListKeyRotations", "IncludeKeyMaterial", {}, lambda value: {
         **base("ListKeyRotations"), "IncludeKeyMaterial": value})
     each("ListKeys", "ResourceOwners", {}, lambda value: {"ResourceOwners": [value]})
-    foreign = ("Sign", "Verify", "GetPublicKey", "GenerateMac", "VerifyMac", "DeriveSharedSecret")
+    foreign = ("Sign", "Verify", "GetPublicKey", "GenerateMac", "VerifyMac", "DeriveSharedSecret", "Encapsulate",
+               "Decapsulate")
     each("CreateGrant", "Operations", dict.fromkeys(foreign, INVALID), lambda value: {
         **base("CreateGrant"), "Operations": [value]})
     each("CreateCustomKeyStore", "CustomKeyStoreType", {}, lambda value: {
@@ -634,7 +640,7 @@ def enumerations(client, world):
         each(operation, "XksProxyConnectivity", dict.fromkeys(["PUBLIC_ENDPOINT", "VPC_ENDPOINT_SERVICE"], UNSUPPORTED),
              lambda value: {**base(operation), "XksProxyConnectivity": value})
     for operation in ("Encapsulate", "Decapsulate"):
-        each(operation, "EncapsulationAlgorithm", {"ML_KEM": UNSUPPORTED}, lambda value: {
+        each(operation, "EncapsulationAlgorithm", {}, lambda value: {
             **base(operation), "EncapsulationAlgorithm": value})
     for operation in ("Decrypt", "ReEncrypt"):
         each(operation, "DryRunModifiers", {"IGNORE_CIPHERTEXT": {UNSUPPORTED, "DryRunOperationException"}},

@@ -203,14 +203,20 @@ fn the_manual_names_the_versions_of_crates_in_the_interface() {
     let curves = ["p256", "p384", "p521", "k256"].map(stated);
     assert!(curves.iter().all(|version| *version == curves[0]), "{curves:?}");
     let [rsa, edwards, traits] = ["rsa", "ed25519-dalek", "signature"].map(stated);
+    // The last number says only which release is the oldest that fits.
+    let lattice = stated("ml-dsa").rsplit_once('.').map(|(version, _)| version.to_owned()).expect("three numbers");
     let curve = &curves[0];
     let expected = [
         ("src/manual/key_types.md", format!("`p256`, `p384`, `p521` and `k256` {curve}, `rsa` {rsa}")),
-        ("src/manual/key_types.md", format!("`ed25519-dalek` {edwards}, and the traits those of `signature` {traits}")),
+        ("src/manual/key_types.md", format!("`ed25519-dalek` {edwards} and `ml-dsa` {lattice}")),
+        ("src/manual/key_types.md", format!("and the traits those of `signature` {traits}")),
         ("src/manual/cookbook.md", format!("`p256` ({curve}, with `signature` {traits})")),
-        ("src/kms/key_handles/signature_types.rs", format!("`k256` {curve}, `rsa` {rsa} and")),
-        ("src/kms/key_handles/signature_types.rs", format!("`ed25519-dalek` {edwards}.")),
-        ("src/kms/key_handles/signature_types.rs", format!("k256 {curve}, rsa {rsa}, or ed25519-dalek {edwards}")),
+        ("src/kms/key_handles/signature_types.rs", format!("`k256` {curve}, `rsa` {rsa},")),
+        ("src/kms/key_handles/signature_types.rs", format!("`ed25519-dalek` {edwards}, and `ml-dsa` {lattice}.")),
+        (
+            "src/kms/key_handles/signature_types.rs",
+            format!("k256 {curve}, rsa {rsa}, ed25519-dalek {edwards}, or ml-dsa {lattice}"),
+        ),
     ];
     for (file, text) in expected {
         let plain = read(file).split_whitespace().filter(|word| *word != "///").collect::<Vec<_>>().join(" ");

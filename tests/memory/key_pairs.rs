@@ -58,6 +58,8 @@ fn secrets(kind: KeyPairKind, pkcs8: &[u8]) -> Vec<[u8; MARKER_LENGTH]> {
             let remainders = [key.exponent1, key.exponent2, key.coefficient];
             primes.into_iter().chain(remainders).map(|number| number.as_bytes()).collect()
         }
+        // After the tag and the length: a seed of ML-DSA, or two of ML-KEM.
+        _ if content[0] == 0x80 => content[2..].chunks(32).collect(),
         _ => vec![sec1::EcPrivateKey::from_der(content).expect("a scalar").private_key],
     };
     let stretches = numbers.into_iter().flat_map(|number| {
@@ -119,11 +121,22 @@ fn operations<'a>(
     ];
     for algorithm in kind.signing_algorithms() {
         operations.push(("sign", Box::new(move || key.sign(*algorithm, SignatureInput::Message(b"m")).map(drop))));
-        if *algorithm != SigningAlgorithm::Ed25519Sha512 {
-            let digest = vec![7; algorithm.digest_length()];
-            let work = move || key.sign(*algorithm, SignatureInput::Digest(&digest)).map(drop);
-            operations.push(("sign a digest", Box::new(work)));
+        let digest = vec![7; algorithm.digest_length()];
+        match algorithm {
+            SigningAlgorithm::Ed25519Sha512 => {}
+            SigningAlgorithm::MlDsaShake256 => {
+                let work = move || key.sign(*algorithm, SignatureInput::ExternalMu(&digest)).map(drop);
+                operations.push(("sign a representative", Box::new(work)));
+            }
+            _ => {
+                let work = move || key.sign(*algorithm, SignatureInput::Digest(&digest)).map(drop);
+                operations.push(("sign a digest", Box::new(work)));
+            }
         }
+    }
+    if kind.encapsulation_length().is_some() {
+        let sent = public.encapsulate(backend.random())?;
+        operations.push(("decapsulate", Box::new(move || key.decapsulate(&sent.ciphertext).map(drop))));
     }
     if kind.modulus_bits().is_some() {
         for oaep in RsaOaep::ALL {

@@ -13,7 +13,7 @@ mod random;
 mod signature;
 
 #[cfg(feature = "aws-lc-rs")]
-pub(super) use key_pair::expand_ml_kem;
+pub(super) use key_pair::expansion::expand_ml_kem;
 #[cfg(feature = "aws-lc-rs")]
 pub(super) use signature::to_fixed_length;
 

@@ -181,8 +181,9 @@ pub(in crate::kms) fn check_generates(
     if !can.generates.contains(&(record.spec, record.usage)) {
         return Err(not_made(provider, record));
     }
-    if record.origin == Origin::Hsm && record.usage == KeyUsage::KeyAgreement {
-        let text = format!("keys of origin {} do not support key agreement", record.origin);
+    if record.origin == Origin::Hsm && matches!(record.usage, KeyUsage::KeyAgreement | KeyUsage::EncapsulateDecapsulate)
+    {
+        let text = format!("keys of origin {} do not support key agreement or encapsulation", record.origin);
         return Err(Error::new(ErrorKind::UnsupportedOperation, text));
     }
     if provider.generator().is_none() { Err(unsupported(record)) } else { Ok(()) }

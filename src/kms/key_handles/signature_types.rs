@@ -14,11 +14,11 @@ mod sealed {
 
 /// A public key whose type determines the signing algorithm of its private key in the KMS.
 ///
-/// Implemented for the verifying keys of `p256`, `p384`, `p521` and `k256` 0.14, `rsa` 0.10 and
-/// `ed25519-dalek` 3. The types of other versions of these crates are different types.
+/// Implemented for the verifying keys of `p256`, `p384`, `p521` and `k256` 0.14, `rsa` 0.10,
+/// `ed25519-dalek` 3, and `ml-dsa` 0.1. The types of other versions of these crates are different types.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a verifying key type of the KMS",
-    note = "use a `VerifyingKey` of p256, p384, p521 or k256 0.14, rsa 0.10, or ed25519-dalek 3",
+    note = "use a `VerifyingKey` of p256, p384, p521 or k256 0.14, rsa 0.10, ed25519-dalek 3, or ml-dsa 0.1",
     note = "other versions of these crates have different types: compare with `cargo tree`"
 )]
 pub trait KmsVerifyingKey: DecodePublicKey + Clone + sealed::Sealed {
@@ -26,7 +26,7 @@ pub trait KmsVerifyingKey: DecodePublicKey + Clone + sealed::Sealed {
     const ALGORITHM: SigningAlgorithm;
 
     /// The signing algorithm with which [`signature::DigestSigner`] signs a digest: Ed25519ph for
-    /// Ed25519, and otherwise the same algorithm.
+    /// Ed25519, and otherwise the same algorithm. ML-DSA rejects digests.
     const DIGEST_ALGORITHM: SigningAlgorithm;
 
     /// The hash function for [`signature::DigestSigner`].
@@ -78,7 +78,7 @@ pub trait KmsSignature<V>: Sized {
 /// itself.
 pub(super) const fn digest_algorithm(algorithm: SigningAlgorithm) -> Option<DigestAlgorithm> {
     match algorithm {
-        SigningAlgorithm::Ed25519Sha512 | SigningAlgorithm::Ed25519PhSha512 => None,
+        SigningAlgorithm::Ed25519Sha512 | SigningAlgorithm::Ed25519PhSha512 | SigningAlgorithm::MlDsaShake256 => None,
         _ => match algorithm.digest_length() {
             32 => Some(DigestAlgorithm::Sha256),
             48 => Some(DigestAlgorithm::Sha384),
@@ -130,6 +130,15 @@ macro_rules! rsa {
     };
 }
 
+macro_rules! ml_dsa {
+    ($parameters:ident) => {
+        verifying_key! {
+            ml_dsa::VerifyingKey<ml_dsa::$parameters>, KeySpec::$parameters, MlDsaShake256, MlDsaShake256, Sha512,
+            ml_dsa::Signature<ml_dsa::$parameters>, ml_dsa::Signature::try_from;
+        }
+    };
+}
+
 curve!(p256, EccNistP256, EcdsaSha256, Sha256);
 curve!(p384, EccNistP384, EcdsaSha384, Sha384);
 curve!(p521, EccNistP521, EcdsaSha512, Sha512);
@@ -148,6 +157,10 @@ verifying_key! {
     ed25519_dalek::VerifyingKey, KeySpec::EccNistEdwards25519, Ed25519Sha512, Ed25519PhSha512, Sha512,
     ed25519_dalek::Signature, ed25519_dalek::Signature::try_from;
 }
+
+ml_dsa!(MlDsa44);
+ml_dsa!(MlDsa65);
+ml_dsa!(MlDsa87);
 
 /// Returns the signature with the lower of its two values of `s`. Both are valid, but users of
 /// secp256k1 accept only that one.

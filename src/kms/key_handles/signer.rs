@@ -20,7 +20,7 @@ use crate::kms::request::{GetPublicKeyResponse, KeyReference};
 /// `Sign` call, with all its checks and its audit event.
 ///
 /// The type of the verifying key determines the algorithm. It is defined by one of the crates
-/// `p256`, `p384`, `p521`, `k256`, `rsa`, and `ed25519-dalek`, in the version that
+/// `p256`, `p384`, `p521`, `k256`, `rsa`, `ed25519-dalek`, and `ml-dsa`, in the version that
 /// [`KmsVerifyingKey`] names.
 ///
 /// The signer is **pinned**: it resolves its key once, when it is created, and keeps the ARN and the
@@ -32,11 +32,12 @@ use crate::kms::request::{GetPublicKeyResponse, KeyReference};
 /// and users of that curve in ledgers require. [`Kms::sign`] returns either.
 ///
 /// Messages may have any length. Their digest is computed in this process, and only the digest is
-/// signed. Ed25519 is the exception: it signs the message itself, which must be in memory. For a
-/// message that is read as a stream, use [`signature::DigestSigner`]. For Ed25519, this is Ed25519ph
-/// (RFC 8032, section 5.1) of the message, which is a different algorithm and needs a verifier that
-/// supports it, such as `DigestVerifier` of `ed25519-dalek`. [`Kms::verify`] cannot verify it, since
-/// it treats a digest as the message of Ed25519ph, as AWS KMS does.
+/// signed. Ed25519 and ML-DSA are the exceptions: they sign the message itself, which must be in
+/// memory, and ML-DSA rejects digests. For a message that is read as a stream, use
+/// [`signature::DigestSigner`]. For Ed25519, this is Ed25519ph (RFC 8032, section 5.1) of the
+/// message, which is a different algorithm and needs a verifier that supports it, such as
+/// `DigestVerifier` of `ed25519-dalek`. [`Kms::verify`] cannot verify it, since it treats a digest
+/// as the message of Ed25519ph, as AWS KMS does.
 ///
 /// [`KmsAliasSigner`]: crate::KmsAliasSigner
 ///

@@ -58,7 +58,8 @@ macro_rules! signer_traits {
             }
         }
 
-        /// For messages that are read as a stream. For Ed25519, this is Ed25519ph.
+        /// For messages that are read as a stream. For Ed25519, this is Ed25519ph. Not supported for
+        /// ML-DSA.
         impl<V: KmsVerifyingKey, S: KmsSignature<V>> signature::DigestSigner<V::Digest, S> for $signer<V> {
             fn try_sign_digest<F>(&self, write: F) -> Result<S, signature::Error>
             where
@@ -72,8 +73,8 @@ macro_rules! signer_traits {
             }
         }
 
-        /// For code that computes the digest itself. Not supported for Ed25519, which signs whole
-        /// messages.
+        /// For code that computes the digest itself. Not supported for Ed25519 and ML-DSA, which sign
+        /// whole messages.
         impl<V: KmsVerifyingKey, S: KmsSignature<V>> signature::hazmat::PrehashSigner<S> for $signer<V> {
             fn sign_prehash(&self, prehash: &[u8]) -> Result<S, signature::Error> {
                 let signed = self.key.sign::<V, S>(V::ALGORITHM, SignatureInput::Digest(prehash));

@@ -9,6 +9,7 @@ pub(super) mod custom_key_stores;
 pub(super) mod data_key;
 pub(super) mod data_key_pair;
 pub(super) mod deletion;
+pub(super) mod encapsulation;
 mod get_or_create;
 pub(super) mod grants;
 mod handles;

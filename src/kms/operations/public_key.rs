@@ -47,6 +47,7 @@ impl Kms {
                 encryption_algorithms: spec.encryption_algorithms(usage),
                 signing_algorithms: spec.signing_algorithms(usage),
                 key_agreement_algorithms: spec.key_agreement_algorithms(usage),
+                encapsulation_algorithms: spec.encapsulation_algorithms(usage),
             })
         })
     }

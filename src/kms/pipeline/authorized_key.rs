@@ -13,7 +13,7 @@ use crate::kms::storage::cache::Cached;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;
 use crate::policy::PolicyDocument;
-use crate::provider::{Agreement, Cipher, Decryption, MacGeneration, OpenedKey, Signing, key_pair_kind};
+use crate::provider::{Agreement, Cipher, Decapsulation, Decryption, MacGeneration, OpenedKey, Signing, key_pair_kind};
 
 /// A key that the caller may use for the current operation: it passed every check.
 pub(in crate::kms) struct AuthorizedKey<'a> {
@@ -103,6 +103,14 @@ impl<'a> AuthorizedKey<'a> {
     pub(in crate::kms) fn agreement(&self) -> Result<&dyn Agreement> {
         match self.current()? {
             OpenedKey::Agreement(agreement) => Ok(&**agreement),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// Returns the key, opened for decapsulation.
+    pub(in crate::kms) fn decapsulation(&self) -> Result<&dyn Decapsulation> {
+        match self.current()? {
+            OpenedKey::Decapsulation(decapsulation) => Ok(&**decapsulation),
             other => Err(self.misopened(other)),
         }
     }

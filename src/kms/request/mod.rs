@@ -7,6 +7,7 @@ mod custom_key_stores;
 mod data_key;
 mod data_key_pair;
 mod deletion;
+mod encapsulation;
 mod grant_token;
 mod grants;
 mod import;
@@ -38,6 +39,7 @@ pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
 };
 pub use deletion::ScheduleKeyDeletionResponse;
+pub use encapsulation::{DecapsulateRequest, DecapsulateResponse, EncapsulateRequest, EncapsulateResponse};
 pub use grant_token::GrantToken;
 pub(in crate::kms) use grant_token::{NONCE, NamedGrant, check_token_count};
 pub use grants::{CreateGrantRequest, CreateGrantResponse, DryRun, GrantFilter, GrantListEntry};

@@ -2,7 +2,7 @@
 
 use pkcs8::der::pem::{self, LineEnding};
 
-use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgorithm};
+use crate::algorithm::{EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::jose::{JoseAlgorithm, Jwk, JwkUse};
 use crate::key::{KeyArn, KeySpec, KeyUsage};
@@ -26,6 +26,8 @@ pub struct GetPublicKeyResponse {
     pub signing_algorithms: &'static [SigningAlgorithm],
     /// The supported key agreement algorithms; empty for other usages.
     pub key_agreement_algorithms: &'static [KeyAgreementAlgorithm],
+    /// The supported encapsulation algorithms; empty for other usages.
+    pub encapsulation_algorithms: &'static [EncapsulationAlgorithm],
 }
 
 impl GetPublicKeyResponse {
@@ -65,7 +67,8 @@ impl GetPublicKeyResponse {
     /// - `kid` is the thumbprint of the key (RFC 7638). [`Jwk::with_kid`] replaces it.
     ///
     /// # Errors
-    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if JOSE has no keys of this spec.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for ML-DSA and ML-KEM, for which
+    ///   this crate has no JSON Web Keys.
     /// - [`Validation`](ErrorKind::Validation) if `public_key` was changed and is not a key of
     ///   `key_spec`.
     ///
@@ -92,8 +95,11 @@ impl GetPublicKeyResponse {
         let key_use = match self.key_usage {
             KeyUsage::SignVerify => JwkUse::Signature,
             KeyUsage::EncryptDecrypt | KeyUsage::KeyAgreement => JwkUse::Encryption,
-            KeyUsage::GenerateVerifyMac => return Err(unsupported()),
+            KeyUsage::GenerateVerifyMac | KeyUsage::EncapsulateDecapsulate => return Err(unsupported()),
         };
+        if !Jwk::supports(kind) {
+            return Err(unsupported());
+        }
         Ok(Jwk::from_public_key(kind, &self.public_key)?.with_use(key_use))
     }
 

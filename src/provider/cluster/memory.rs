@@ -88,7 +88,8 @@ impl MemoryCluster {
         };
         let state = State { connected: false, members: members.into_iter().map(member).collect() };
         let kinds = KeySpec::ALL.iter().filter(|spec| spec.class() != SpecClass::Hmac).flat_map(|spec| {
-            let usages = spec.usages().iter().filter(|usage| **usage != KeyUsage::KeyAgreement);
+            let unsupported = [KeyUsage::KeyAgreement, KeyUsage::EncapsulateDecapsulate];
+            let usages = spec.usages().iter().filter(move |usage| !unsupported.contains(usage));
             usages.map(|usage| (*spec, *usage))
         });
         Self {
@@ -272,7 +273,9 @@ impl KeyMaterialProvider for MemoryCluster {
                 Ok(OpenedKey::Cipher(Box::new(key)))
             }
             KeyUsage::EncryptDecrypt => Ok(OpenedKey::Decryption(Box::new(key))),
-            KeyUsage::GenerateVerifyMac | KeyUsage::KeyAgreement => Err(unsupported(binding)),
+            KeyUsage::GenerateVerifyMac | KeyUsage::KeyAgreement | KeyUsage::EncapsulateDecapsulate => {
+                Err(unsupported(binding))
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::crypto::{self, CryptoBackend, KeyPairKind, PrivateKey, SignatureInput};
+use crate::crypto::{self, CryptoBackend, CryptoError, KeyPairKind, PrivateKey, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeySpec;
 use crate::provider::{GeneratedMaterial, key_pair_kind};
@@ -46,14 +46,20 @@ pub(in crate::provider) fn check(
     }
 }
 
-/// Detects a key pair whose halves do not match. Nobody could verify its signatures, or decrypt
-/// with it.
+/// Detects a key pair whose halves do not match. Nobody could verify its signatures, decrypt with
+/// it, or share a secret with it.
 fn self_test(backend: &CryptoBackend, kind: KeyPairKind, key: &dyn PrivateKey) -> Result<()> {
     let message = SignatureInput::Message(b"strongroom import self-test");
     let passes = || {
         let public = backend.key_pairs().public_key(kind, &key.public_key_der())?;
-        let algorithm = kind.signing_algorithms()[0];
-        public.verify(algorithm, message, &key.sign(algorithm, message)?)
+        match kind.signing_algorithms().first() {
+            Some(&algorithm) => public.verify(algorithm, message, &key.sign(algorithm, message)?),
+            None => {
+                let sent = public.encapsulate(backend.random())?;
+                let received = key.decapsulate(&sent.ciphertext)?;
+                if received == sent.shared_secret { Ok(()) } else { Err(CryptoError::FaultyComputation) }
+            }
+        }
     };
     passes().map_err(|error| incorrect("the private and public key of the pair do not match".into()).with_source(error))
 }
@@ -84,7 +90,7 @@ mod tests {
 
     use super::*;
     use crate::algorithm::SigningAlgorithm;
-    use crate::crypto::{CryptoError, FASTEST, KeyPairs, PublicKey, RsaOaep, SecureRandom};
+    use crate::crypto::{FASTEST, KeyPairs, PublicKey, RsaOaep, SecureRandom};
 
     /// A private key that signs with one key pair and reports the public key of another.
     struct Mismatched {

@@ -190,7 +190,7 @@ mod tests {
             }
         }
         println!("import: {fits} combinations of spec, size and algorithm are allowed, {too_long} are too long");
-        assert_eq!((fits, too_long), (13 * 12 - 20, 20));
+        assert_eq!((fits, too_long), (19 * 12 - 20, 20));
         Ok(())
     }
 }

@@ -156,9 +156,11 @@ fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<T
     let kind = match (spec, usage, key_pair_kind(spec)) {
         (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt, _) => TokenKeyKind::Aes256,
         (KeySpec::EccNistEdwards25519, ..) => return Err(lacks("CKM_EDDSA")),
+        (KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87, ..) => return Err(lacks("CKM_ML_DSA")),
         (_, KeyUsage::SignVerify, Some(pair)) => TokenKeyKind::Signing(pair),
         (_, KeyUsage::EncryptDecrypt, Some(pair)) => TokenKeyKind::Decryption(pair),
         (_, KeyUsage::KeyAgreement, _) => return Err(lacks("CKM_ECDH1_DERIVE")),
+        (_, KeyUsage::EncapsulateDecapsulate, _) => return Err(lacks("CKM_ML_KEM")),
         (_, KeyUsage::GenerateVerifyMac, _) => return Err(lacks("CKM_SHA256_HMAC")),
         (..) => {
             let text = format!("{spec} keys for {usage} do not exist");
@@ -265,7 +267,9 @@ mod tests {
             for &usage in spec.usages() {
                 let missing = match (spec, usage) {
                     (KeySpec::EccNistEdwards25519, _) => Some("CKM_EDDSA"),
+                    (KeySpec::MlDsa44 | KeySpec::MlDsa65 | KeySpec::MlDsa87, _) => Some("CKM_ML_DSA"),
                     (_, KeyUsage::KeyAgreement) => Some("CKM_ECDH1_DERIVE"),
+                    (_, KeyUsage::EncapsulateDecapsulate) => Some("CKM_ML_KEM"),
                     (_, KeyUsage::GenerateVerifyMac) => Some("CKM_SHA256_HMAC"),
                     _ => None,
                 };

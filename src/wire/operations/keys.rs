@@ -80,6 +80,7 @@ fn key_metadata(key: &KeyMetadata) -> Answer {
         .with_names("EncryptionAlgorithms", key.encryption_algorithms())
         .with_names("SigningAlgorithms", key.signing_algorithms())
         .with_names("KeyAgreementAlgorithms", key.key_agreement_algorithms())
+        .with_names("EncapsulationAlgorithms", key.encapsulation_algorithms())
         .with("MultiRegion", key.is_multi_region())
         .with_names("MacAlgorithms", key.mac_algorithms())
         .with_some("CurrentKeyMaterialId", key.current_key_material_id().map(text));

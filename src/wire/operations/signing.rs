@@ -1,12 +1,13 @@
-//! Signatures, message authentication codes, key agreement, and public keys.
+//! Signatures, message authentication codes, key agreement, key encapsulation, and public keys.
 
-use crate::algorithm::{KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm};
+use crate::algorithm::{EncapsulationAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm};
 use crate::kms::{
-    DeriveSharedSecretRequest, GenerateMacRequest, KeyRequest, Kms, SignRequest, VerifyMacRequest, VerifyRequest,
+    DecapsulateRequest, DeriveSharedSecretRequest, EncapsulateRequest, GenerateMacRequest, KeyRequest, Kms,
+    SignRequest, VerifyMacRequest, VerifyRequest,
 };
 use crate::wire::answer::{Answer, text};
 use crate::wire::failure::Outcome;
-use crate::wire::members::{Members, invalid};
+use crate::wire::members::Members;
 
 pub(in crate::wire) fn sign(kms: &Kms, request: Members<'_>) -> Outcome<Option<Answer>> {
     let (message, tokens) = (request.required_blob("Message")?, request.grant_tokens()?);
@@ -42,12 +43,7 @@ pub(in crate::wire) fn verify(kms: &Kms, request: Members<'_>) -> Outcome<Option
 
 fn algorithm_and_form(request: Members<'_>) -> Outcome<(SigningAlgorithm, MessageType)> {
     let algorithm = request.required_choice("SigningAlgorithm", SigningAlgorithm::parse)?;
-    // The only message type that the library lacks belongs to an algorithm that it lacks too.
-    let form = match request.text("MessageType")? {
-        None => MessageType::Raw,
-        Some(name) => MessageType::parse(name)
-            .map_err(|_| invalid(format!("Message type EXTERNAL_MU is incompatible with algorithm {algorithm}.")))?,
-    };
+    let form = request.choice("MessageType", MessageType::parse)?.unwrap_or(MessageType::Raw);
     Ok((algorithm, form))
 }
 
@@ -96,6 +92,35 @@ pub(in crate::wire) fn derive_shared_secret(kms: &Kms, request: Members<'_>) -> 
     Ok(Some(answer))
 }
 
+pub(in crate::wire) fn encapsulate(kms: &Kms, request: Members<'_>) -> Outcome<Option<Answer>> {
+    let tokens = request.grant_tokens()?;
+    let algorithm = request.required_choice("EncapsulationAlgorithm", EncapsulationAlgorithm::parse)?;
+    let call = EncapsulateRequest::new(request.required_text("KeyId")?, algorithm)
+        .grant_tokens(&tokens)
+        .dry_run_if(request.flag("DryRun")?);
+    let sent = kms.encapsulate(call)?;
+    let answer = Answer::new()
+        .with("KeyId", text(sent.key_arn))
+        .with("SharedSecret", sent.shared_secret)
+        .with("SharedSecretCiphertextBlob", sent.shared_secret_ciphertext_blob)
+        .with("EncapsulationAlgorithm", sent.encapsulation_algorithm.as_str());
+    Ok(Some(answer))
+}
+
+pub(in crate::wire) fn decapsulate(kms: &Kms, request: Members<'_>) -> Outcome<Option<Answer>> {
+    let (ciphertext, tokens) = (request.required_blob("SharedSecretCiphertextBlob")?, request.grant_tokens()?);
+    let algorithm = request.required_choice("EncapsulationAlgorithm", EncapsulationAlgorithm::parse)?;
+    let call = DecapsulateRequest::new(request.required_text("KeyId")?, algorithm, ciphertext.expose_secret())
+        .grant_tokens(&tokens)
+        .dry_run_if(request.flag("DryRun")?);
+    let received = kms.decapsulate(call)?;
+    let answer = Answer::new()
+        .with("KeyId", text(received.key_arn))
+        .with("SharedSecret", received.shared_secret)
+        .with("EncapsulationAlgorithm", received.encapsulation_algorithm.as_str());
+    Ok(Some(answer))
+}
+
 pub(in crate::wire) fn get_public_key(kms: &Kms, request: Members<'_>) -> Outcome<Option<Answer>> {
     let tokens = request.grant_tokens()?;
     let found = kms.get_public_key(KeyRequest::new(request.required_text("KeyId")?).grant_tokens(&tokens))?;
@@ -107,6 +132,7 @@ pub(in crate::wire) fn get_public_key(kms: &Kms, request: Members<'_>) -> Outcom
         .with("KeyUsage", found.key_usage.as_str())
         .with_names("EncryptionAlgorithms", found.encryption_algorithms)
         .with_names("SigningAlgorithms", found.signing_algorithms)
-        .with_names("KeyAgreementAlgorithms", found.key_agreement_algorithms);
+        .with_names("KeyAgreementAlgorithms", found.key_agreement_algorithms)
+        .with_names("EncapsulationAlgorithms", found.encapsulation_algorithms);
     Ok(Some(answer))
 }

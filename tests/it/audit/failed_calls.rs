@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use strongroom::algorithm::{
-    KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
+    EncapsulationAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
 use strongroom::audit::{ChainId, FileTrail, MemoryTrail, Outcome, RefusedRequests};
 use strongroom::crypto::CryptoBackend;
@@ -20,10 +20,11 @@ use strongroom::key::{
 };
 use strongroom::policy::{GrantId, GrantTerms};
 use strongroom::request::{
-    CreateCustomKeyStoreRequest, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest,
-    DryRun, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest,
-    GetParametersForImportRequest, GrantFilter, GrantToken, ImportKeyMaterialRequest, IncludeKeyMaterial, PageRequest,
-    PutKeyPolicyRequest, ReEncryptRequest, SignRequest, UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
+    CreateCustomKeyStoreRequest, CreateGrantRequest, CreateKeyRequest, DecapsulateRequest, DecryptRequest,
+    DeriveSharedSecretRequest, DryRun, EncapsulateRequest, EncryptRequest, GenerateDataKeyPairRequest,
+    GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, GrantFilter, GrantToken,
+    ImportKeyMaterialRequest, IncludeKeyMaterial, PageRequest, PutKeyPolicyRequest, ReEncryptRequest, SignRequest,
+    UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::{CommitError, Expectation, KeyStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges};
@@ -171,6 +172,10 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("derive_shared_secret", |w| {
         let request = DeriveSharedSecretRequest::new(w.key, KeyAgreementAlgorithm::Ecdh, &BYTES);
         w.kms.derive_shared_secret(request).map(drop)
+    }),
+    ("encapsulate", |w| w.kms.encapsulate(EncapsulateRequest::new(w.key, EncapsulationAlgorithm::MlKem)).map(drop)),
+    ("decapsulate", |w| {
+        w.kms.decapsulate(DecapsulateRequest::new(w.key, EncapsulationAlgorithm::MlKem, &BYTES)).map(drop)
     }),
     ("get_public_key", |w| w.kms.get_public_key(w.key).map(drop)),
     ("put_key_policy", |w| w.kms.put_key_policy(PutKeyPolicyRequest::new(w.key, POLICY))),

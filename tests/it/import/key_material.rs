@@ -111,6 +111,12 @@ pub(crate) static MATERIAL: LazyLock<Vec<(KeySpec, Vec<u8>)>> = LazyLock::new(||
             KeySpec::EccNistP521 => pair(KeyPairKind::EccP521),
             KeySpec::EccSecgP256k1 => pair(KeyPairKind::EccSecp256k1),
             KeySpec::EccNistEdwards25519 => pair(KeyPairKind::Ed25519),
+            KeySpec::MlDsa44 => pair(KeyPairKind::MlDsa44),
+            KeySpec::MlDsa65 => pair(KeyPairKind::MlDsa65),
+            KeySpec::MlDsa87 => pair(KeyPairKind::MlDsa87),
+            KeySpec::MlKem512 => pair(KeyPairKind::MlKem512),
+            KeySpec::MlKem768 => pair(KeyPairKind::MlKem768),
+            KeySpec::MlKem1024 => pair(KeyPairKind::MlKem1024),
             KeySpec::Hmac384 | KeySpec::Hmac512 => vec![0x5A; 64],
             _ => vec![0x5A; 32],
         }
@@ -156,7 +162,7 @@ fn every_kind_of_material_comes_in_by_every_way_that_it_fits_and_by_no_other() -
     }
     println!("import: {taken} combinations of spec, algorithm and size accepted, {refused} rejected");
     let large = if makes_rsa_keys_quickly() { 2 * 3 } else { 0 };
-    assert_eq!((taken, refused), (13 * 4 - 6 - 2 + large, 18 + 2));
+    assert_eq!((taken, refused), (19 * 4 - 6 - 2 + large, 18 + 2));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
+use strongroom::algorithm::EncapsulationAlgorithm;
 use strongroom::audit::{Action, MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, FASTEST, KeyPairKind, PrivateKey};
 use strongroom::export::{ExportError, ExportIdentity, ExportRecipient};
@@ -16,8 +17,8 @@ use strongroom::provider::{
     ProviderId,
 };
 use strongroom::request::{
-    CreateGrantRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial, PageRequest, SignRequest,
-    VerifyRequest,
+    CreateGrantRequest, CreateKeyRequest, DecapsulateRequest, DecryptRequest, EncapsulateRequest, EncryptRequest,
+    IncludeKeyMaterial, PageRequest, SignRequest, VerifyRequest,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, Revision};
@@ -278,6 +279,12 @@ fn keys_of_every_spec_do_there_what_they_did_here() -> Result<()> {
                 kms.generate_mac(strongroom::request::GenerateMacRequest::new(key.key_id(), algorithm, b"text"))
             };
             assert_eq!(mac(&here.kms)?.mac, mac(&there.kms)?.mac);
+        }
+        if key.usage() == KeyUsage::EncapsulateDecapsulate {
+            let sent = here.kms.encapsulate(EncapsulateRequest::new(key.key_id(), EncapsulationAlgorithm::MlKem))?;
+            let blob = &sent.shared_secret_ciphertext_blob;
+            let request = DecapsulateRequest::new(key.key_id(), EncapsulationAlgorithm::MlKem, blob);
+            assert_eq!(there.kms.decapsulate(request)?.shared_secret, sent.shared_secret);
         }
     }
     Ok(())

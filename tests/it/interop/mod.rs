@@ -10,3 +10,4 @@ mod matrix;
 mod node;
 mod openssl_kms_keys;
 mod openssl_signatures;
+mod post_quantum;

@@ -65,7 +65,7 @@ fn openssl_verifies_what_a_key_signs() -> Result<()> {
         }
     }
     println!("openssl verified {verified} signatures; its command line does not support {without_words:?}");
-    assert_eq!((verified, without_words.len()), (3 * 12 + 4 * 2 + 1, 1));
+    assert_eq!((verified, without_words.len()), (3 * 12 + 4 * 2 + 1, 4));
     Ok(())
 }
 
@@ -133,7 +133,8 @@ fn openssl_signs_and_decrypts_with_a_data_key_pair() -> Result<()> {
     let message = b"signed outside";
     openssl.write("message", message);
     let mut signed = 0;
-    for &spec in DataKeyPairSpec::ALL {
+    // This version of OpenSSL has no ML-KEM, which `post_quantum.rs` covers.
+    for &spec in DataKeyPairSpec::ALL.iter().filter(|spec| !spec.as_str().starts_with("ML_KEM")) {
         let pair = kms.generate_data_key_pair(GenerateDataKeyPairRequest::new(key, spec))?;
         openssl.write("private.der", pair.private_key_plaintext.expose_secret());
         openssl.must(&["pkey", "-inform", "DER", "-in", "private.der", "-out", "private.pem", "-check"]);

@@ -1,25 +1,35 @@
 //! Keys of every spec and usage: each key supports its own operations and no others.
 
 use signature::{Keypair, Signer, Verifier};
-use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm};
+use strongroom::algorithm::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm,
+};
 use strongroom::crypto::{CryptoBackend, SignatureInput};
 use strongroom::key::{DataKeyPairSpec, DeletionWindow, KeyId, KeySpec, KeyUsage, SpecClass};
 use strongroom::request::{
-    DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
-    GenerateMacRequest, ReEncryptRequest, SignRequest, VerifyMacRequest, VerifyRequest,
+    DecapsulateRequest, DecryptRequest, DeriveSharedSecretRequest, EncapsulateRequest, EncryptRequest,
+    GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest, ReEncryptRequest, SignRequest,
+    VerifyMacRequest, VerifyRequest,
 };
 use strongroom::{EncryptionContext, ErrorKind, Kms, KmsSignature, KmsSigner, KmsVerifyingKey, Result};
 
-use crate::support::every_key::{KEYS, digest, make};
+use crate::support::every_key::{KEYS, digest, make, representative};
 use crate::support::kms::kind;
 
-/// Returns the ways to sign or verify a message: the algorithm, the message type, and the bytes to
-/// pass in.
+/// Returns the ways to sign or verify a message with a key of [`KEYS`]: the algorithm, the message
+/// type, and the bytes to pass in.
 fn forms(spec: KeySpec, message: &[u8]) -> Vec<(SigningAlgorithm, MessageType, Vec<u8>)> {
     let mut forms = Vec::new();
     for &algorithm in spec.signing_algorithms(KeyUsage::SignVerify) {
         for &form in algorithm.message_types() {
-            let bytes = if form == MessageType::Raw { message.to_vec() } else { digest(algorithm, message) };
+            let bytes = match form {
+                MessageType::Raw => message.to_vec(),
+                MessageType::Digest => digest(algorithm, message),
+                _ => {
+                    let public = KEYS.kms.get_public_key(KEYS.of(spec, KeyUsage::SignVerify)).expect("a public key");
+                    representative(&public.public_key, message)
+                }
+            };
             forms.push((algorithm, form, bytes));
         }
     }
@@ -51,7 +61,8 @@ fn what_is_signed_in_one_form_verifies_in_every_form_and_nothing_else_does() -> 
         }
     }
     // RSA: 3 specs of 12 forms, each against 12. Curves: 4 of 2 against 2. Ed25519: 2 against 2.
-    assert_eq!(tried, 3 * 144 + 4 * 4 + 4);
+    // ML-DSA: 3 of 2 against 2.
+    assert_eq!(tried, 3 * 144 + 4 * 4 + 4 + 3 * 4);
     Ok(())
 }
 
@@ -101,7 +112,7 @@ fn an_altered_signature_is_refused_whatever_was_altered() -> Result<()> {
 }
 
 #[test]
-fn a_message_has_1_to_4096_bytes_and_a_digest_exactly_those_of_the_hash() -> Result<()> {
+fn a_message_has_1_to_4096_bytes_and_a_digest_or_representative_exactly_its_own() -> Result<()> {
     let keys = &*KEYS;
     for (spec, key) in keys.for_usage(KeyUsage::SignVerify) {
         for &algorithm in spec.signing_algorithms(KeyUsage::SignVerify) {
@@ -109,7 +120,7 @@ fn a_message_has_1_to_4096_bytes_and_a_digest_exactly_those_of_the_hash() -> Res
             let verify = |form, bytes: &[u8]| {
                 keys.kms.verify(VerifyRequest::new(key, algorithm, bytes, b"signature").message_type(form))
             };
-            for form in [MessageType::Raw, MessageType::Digest] {
+            for form in MessageType::ALL.iter().copied() {
                 assert_eq!(kind(sign(form, &[0; 4_097])), ErrorKind::Validation);
                 assert_eq!(kind(verify(form, &[0; 4_097])), ErrorKind::Validation);
                 assert_eq!(kind(sign(form, &[])), ErrorKind::Validation);
@@ -130,6 +141,12 @@ fn a_message_has_1_to_4096_bytes_and_a_digest_exactly_those_of_the_hash() -> Res
                     assert_eq!(refused.kind(), ErrorKind::Validation);
                     let takes_digests = algorithm.message_types().contains(&MessageType::Digest);
                     assert_eq!(refused.to_string() == text, takes_digests, "{algorithm}: {refused}");
+
+                    let text = format!("Message representative is invalid length for algorithm {algorithm}.");
+                    let refused = sign(MessageType::ExternalMu, &vec![0; length]).expect_err("of the wrong length");
+                    assert_eq!(refused.kind(), ErrorKind::Validation);
+                    let is_ml_dsa = algorithm == SigningAlgorithm::MlDsaShake256;
+                    assert_eq!(refused.to_string() == text, is_ml_dsa, "{algorithm}: {refused}");
                 }
             }
         }
@@ -317,9 +334,18 @@ fn a_data_key_pair_is_whole_and_only_its_encrypted_half_needs_the_kms() -> Resul
             })
             .next()
             .unwrap_or_else(|| panic!("{spec} is a key pair"));
-        let algorithm = private.kind().signing_algorithms()[0];
-        let signature = private.sign(algorithm, SignatureInput::Message(b"m"))?;
-        public.verify(algorithm, SignatureInput::Message(b"m"), &signature)?;
+        match private.kind().signing_algorithms().first() {
+            Some(&algorithm) => {
+                let signature = private.sign(algorithm, SignatureInput::Message(b"m"))?;
+                public.verify(algorithm, SignatureInput::Message(b"m"), &signature)?;
+            }
+            None => {
+                let sent = public.encapsulate(backend.random())?;
+                assert_eq!(private.decapsulate(&sent.ciphertext)?, sent.shared_secret);
+                // A seed of 64 bytes in PKCS#8, as long for every spec.
+                assert_eq!(pair.private_key_plaintext.len(), 86);
+            }
+        }
 
         let dry = kms.generate_data_key_pair(request.clone().dry_run()).expect_err("a dry run");
         assert_eq!(dry.kind(), ErrorKind::DryRun);
@@ -348,6 +374,7 @@ fn a_public_key_says_what_it_is_for_and_secret_keys_have_none() -> Result<()> {
         assert_eq!(public.encryption_algorithms, spec.encryption_algorithms(usage));
         assert_eq!(public.signing_algorithms, spec.signing_algorithms(usage));
         assert_eq!(public.key_agreement_algorithms, spec.key_agreement_algorithms(usage));
+        assert_eq!(public.encapsulation_algorithms, spec.encapsulation_algorithms(usage));
         assert_eq!(public.key_arn.key_id(), key);
     }
     Ok(())
@@ -358,7 +385,7 @@ type Attempt = (&'static str, KeyUsage, fn(&Kms, KeySpec, KeyId) -> Result<()>);
 
 /// Every cryptographic operation, as requested by a caller who knows the spec but not the usage of
 /// the key.
-const ATTEMPTS: [Attempt; 10] = [
+const ATTEMPTS: [Attempt; 12] = [
     ("Encrypt", KeyUsage::EncryptDecrypt, |kms, spec, key| {
         kms.encrypt(EncryptRequest::new(key, b"x").algorithm(encryption(spec))).map(drop)
     }),
@@ -392,6 +419,13 @@ const ATTEMPTS: [Attempt; 10] = [
         let peer = kms.get_public_key(KEYS.of(KeySpec::EccNistP256, KeyUsage::KeyAgreement))?.public_key;
         kms.derive_shared_secret(DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, &peer)).map(drop)
     }),
+    ("Encapsulate", KeyUsage::EncapsulateDecapsulate, |kms, _, key| {
+        kms.encapsulate(EncapsulateRequest::new(key, EncapsulationAlgorithm::MlKem)).map(drop)
+    }),
+    ("Decapsulate", KeyUsage::EncapsulateDecapsulate, |kms, spec, key| {
+        let ciphertext = vec![1; spec.encapsulation_length().unwrap_or(768)];
+        kms.decapsulate(DecapsulateRequest::new(key, EncapsulationAlgorithm::MlKem, &ciphertext)).map(drop)
+    }),
 ];
 
 fn encryption(spec: KeySpec) -> EncryptionAlgorithm {
@@ -404,7 +438,7 @@ fn signing(spec: KeySpec) -> SigningAlgorithm {
 }
 
 fn form(spec: KeySpec) -> MessageType {
-    if spec == KeySpec::EccNistEdwards25519 { MessageType::Raw } else { MessageType::Digest }
+    if signing(spec).message_types().contains(&MessageType::Digest) { MessageType::Digest } else { MessageType::Raw }
 }
 
 fn mac(spec: KeySpec) -> MacAlgorithm {
@@ -449,12 +483,14 @@ fn a_key_serves_its_one_usage_and_no_other() {
 #[test]
 fn no_usage_survives_disabling_or_scheduled_deletion() -> Result<()> {
     let kms = Kms::in_memory()?;
-    // One spec for each usage, because the rest of the test does not depend on the spec.
+    // One or two specs for each usage, because the rest of the test does not depend on the spec.
     let kinds = [
         (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt),
         (KeySpec::Rsa2048, KeyUsage::EncryptDecrypt),
         (KeySpec::EccNistP256, KeyUsage::SignVerify),
         (KeySpec::EccNistP256, KeyUsage::KeyAgreement),
+        (KeySpec::MlDsa65, KeyUsage::SignVerify),
+        (KeySpec::MlKem768, KeyUsage::EncapsulateDecapsulate),
         (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac),
     ];
     for (spec, usage) in kinds {
@@ -514,6 +550,9 @@ fn a_signer_of_every_type_makes_signatures_that_its_own_crate_verifies() -> Resu
     sign_as::<p384::ecdsa::VerifyingKey, p384::ecdsa::Signature>(KeySpec::EccNistP384)?;
     sign_as::<p521::ecdsa::VerifyingKey, p521::ecdsa::Signature>(KeySpec::EccNistP521)?;
     sign_as::<ed25519_dalek::VerifyingKey, ed25519_dalek::Signature>(KeySpec::EccNistEdwards25519)?;
+    sign_as::<ml_dsa::VerifyingKey<ml_dsa::MlDsa44>, ml_dsa::Signature<ml_dsa::MlDsa44>>(KeySpec::MlDsa44)?;
+    sign_as::<ml_dsa::VerifyingKey<ml_dsa::MlDsa65>, ml_dsa::Signature<ml_dsa::MlDsa65>>(KeySpec::MlDsa65)?;
+    sign_as::<ml_dsa::VerifyingKey<ml_dsa::MlDsa87>, ml_dsa::Signature<ml_dsa::MlDsa87>>(KeySpec::MlDsa87)?;
     for spec in [KeySpec::Rsa2048, KeySpec::Rsa3072, KeySpec::Rsa4096] {
         sign_as::<rsa::pkcs1v15::VerifyingKey<Sha256>, rsa::pkcs1v15::Signature>(spec)?;
         sign_as::<rsa::pkcs1v15::VerifyingKey<Sha384>, rsa::pkcs1v15::Signature>(spec)?;

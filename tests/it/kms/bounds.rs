@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use strongroom::algorithm::{KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
+use strongroom::algorithm::{EncapsulationAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
 use strongroom::audit::{MemoryTrail, Outcome};
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{KeyId, Operation, Tag};
 use strongroom::policy::{AttachedPolicies, Decision, GrantTerms, Policy, PolicyRequest};
 use strongroom::request::{
-    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, EncryptRequest,
-    GenerateDataKeyRequest, GenerateMacRequest, GrantFilter, ImportKeyMaterialRequest, IncludeKeyMaterial, PageRequest,
-    PutKeyPolicyRequest, ReEncryptRequest, SignRequest, VerifyMacRequest, VerifyRequest,
+    CreateGrantRequest, CreateKeyRequest, DecapsulateRequest, DecryptRequest, DeriveSharedSecretRequest,
+    EncryptRequest, GenerateDataKeyRequest, GenerateMacRequest, GrantFilter, ImportKeyMaterialRequest,
+    IncludeKeyMaterial, PageRequest, PutKeyPolicyRequest, ReEncryptRequest, SignRequest, VerifyMacRequest,
+    VerifyRequest,
 };
 use strongroom::{ErrorKind, Kms, Result};
 
@@ -75,6 +76,12 @@ const INVALID: &[(&str, Call)] = &[
     }),
     ("no public key", |kms, key| {
         kms.derive_shared_secret(DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, b"")).map(drop)
+    }),
+    ("no encapsulated secret", |kms, key| {
+        kms.decapsulate(DecapsulateRequest::new(key, EncapsulationAlgorithm::MlKem, b"")).map(drop)
+    }),
+    ("a long encapsulated secret", |kms, key| {
+        kms.decapsulate(DecapsulateRequest::new(key, EncapsulationAlgorithm::MlKem, &[0; 6_145])).map(drop)
     }),
     ("a long description", |kms, key| kms.update_key_description(key, "x".repeat(8_193))),
     ("a long description of a new key", |kms, _| {

@@ -7,6 +7,7 @@ mod cipher;
 mod clock_jumps;
 mod closing;
 mod custom_provider;
+mod encapsulation;
 mod iterators;
 mod key_handles;
 mod keys;

@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use pkcs8::SubjectPublicKeyInfoRef;
+use shake::{ExtendableOutput, Shake256, Update, XofReader};
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
 use strongroom::key::{KeyId, KeySpec, KeyUsage};
@@ -51,4 +53,17 @@ pub(crate) fn digest(algorithm: SigningAlgorithm, message: &[u8]) -> Vec<u8> {
         _ => DigestAlgorithm::Sha512,
     };
     CryptoBackend::default().digest().digest(hash, &[message]).as_ref().to_vec()
+}
+
+/// Returns the message representative that ML-DSA signs, for the empty context (FIPS 204, algorithm
+/// 7, line 6).
+pub(crate) fn representative(public_key: &[u8], message: &[u8]) -> Vec<u8> {
+    let hash = |parts: &[&[u8]]| {
+        let (mut shake, mut value) = (Shake256::default(), vec![0; 64]);
+        parts.iter().for_each(|part| shake.update(part));
+        shake.finalize_xof().read(&mut value);
+        value
+    };
+    let info = SubjectPublicKeyInfoRef::try_from(public_key).expect("a public key");
+    hash(&[&hash(&[info.subject_public_key.raw_bytes()]), &[0, 0], message])
 }

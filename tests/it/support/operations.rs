@@ -1,16 +1,16 @@
 //! Every operation, tried on one key.
 
 use strongroom::algorithm::{
-    KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
+    EncapsulationAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::{DataKeyPairSpec, DeletionWindow, Operation, RotationPeriod, Tag};
 use strongroom::policy::{GrantId, GrantTerms};
 use strongroom::request::{
-    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, DryRun, EncryptRequest,
-    GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, GrantFilter,
-    ImportKeyMaterialRequest, IncludeKeyMaterial, KeyReference, PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
-    SignRequest, VerifyMacRequest, VerifyRequest,
+    CreateGrantRequest, CreateKeyRequest, DecapsulateRequest, DecryptRequest, DeriveSharedSecretRequest, DryRun,
+    EncapsulateRequest, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest,
+    GetParametersForImportRequest, GrantFilter, ImportKeyMaterialRequest, IncludeKeyMaterial, KeyReference,
+    PageRequest, PutKeyPolicyRequest, ReEncryptRequest, SignRequest, VerifyMacRequest, VerifyRequest,
 };
 use strongroom::{Kms, Result};
 
@@ -123,6 +123,17 @@ pub(crate) fn operations_of_other_keys<'a>(key: impl KeyReference + Copy + 'a) -
             Box::new(move |kms| {
                 let request = DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, &BYTES);
                 kms.derive_shared_secret(request).map(drop)
+            }),
+        ),
+        (
+            Operation::Encapsulate,
+            Box::new(move |kms| kms.encapsulate(EncapsulateRequest::new(key, EncapsulationAlgorithm::MlKem)).map(drop)),
+        ),
+        (
+            Operation::Decapsulate,
+            Box::new(move |kms| {
+                let request = DecapsulateRequest::new(key, EncapsulationAlgorithm::MlKem, &BYTES);
+                kms.decapsulate(request).map(drop)
             }),
         ),
         (Operation::GetPublicKey, Box::new(move |kms| kms.get_public_key(key).map(drop))),

@@ -55,16 +55,23 @@ fn keys(endpoint: &Endpoint) {
 
     let algorithms = |request| {
         let made = endpoint.must("CreateKey", request)["KeyMetadata"].take();
-        ["EncryptionAlgorithms", "SigningAlgorithms", "MacAlgorithms", "KeyAgreementAlgorithms"]
+        let names = ["Encryption", "Signing", "Mac", "KeyAgreement", "Encapsulation"];
+        names
+            .map(|name| format!("{name}Algorithms"))
             .map(|name| made.get(name).map_or(0, |list| list.as_array().expect("a list").len()))
     };
     assert_eq!(
         algorithms(json!({"KeySpec": "RSA_2048", "KeyUsage": "ENCRYPT_DECRYPT", "Origin": "EXTERNAL"})),
-        [2, 0, 0, 0]
+        [2, 0, 0, 0, 0]
     );
-    assert_eq!(algorithms(json!({"CustomerMasterKeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"})), [0, 1, 0, 0]);
-    assert_eq!(algorithms(json!({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"})), [0, 0, 1, 0]);
-    assert_eq!(algorithms(json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "KEY_AGREEMENT"})), [0, 0, 0, 1]);
+    assert_eq!(
+        algorithms(json!({"CustomerMasterKeySpec": "ECC_NIST_P256", "KeyUsage": "SIGN_VERIFY"})),
+        [0, 1, 0, 0, 0]
+    );
+    assert_eq!(algorithms(json!({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"})), [0, 0, 1, 0, 0]);
+    assert_eq!(algorithms(json!({"KeySpec": "ECC_NIST_P384", "KeyUsage": "KEY_AGREEMENT"})), [0, 0, 0, 1, 0]);
+    assert_eq!(algorithms(json!({"KeySpec": "ML_DSA_87", "KeyUsage": "SIGN_VERIFY"})), [0, 1, 0, 0, 0]);
+    assert_eq!(algorithms(json!({"KeySpec": "ML_KEM_512", "KeyUsage": "ENCAPSULATE_DECAPSULATE"})), [0, 0, 0, 0, 1]);
 
     let listed = endpoint.must("ListKeys", json!({}));
     assert_members(&listed, &["Keys", "Truncated"]);
@@ -214,6 +221,31 @@ fn codes_and_secrets(endpoint: &Endpoint) {
             "KeyOrigin": "AWS_KMS"})
     );
     assert_eq!(blob(&derived["SharedSecret"]).len(), 32);
+
+    let key = endpoint.key(json!({"KeySpec": "ML_KEM_768", "KeyUsage": "ENCAPSULATE_DECAPSULATE"}));
+    let mut request = json!({"KeyId": key, "EncapsulationAlgorithm": "ML_KEM"});
+    let sent = endpoint.must("Encapsulate", request.clone());
+    assert_members(&sent, &["KeyId", "SharedSecret", "SharedSecretCiphertextBlob", "EncapsulationAlgorithm"]);
+    assert_eq!((&sent["KeyId"], &sent["EncapsulationAlgorithm"]), (&json!(arn(&key)), &json!("ML_KEM")));
+    assert_eq!(blob(&sent["SharedSecretCiphertextBlob"]).len(), 1_088);
+    request["SharedSecretCiphertextBlob"] = sent["SharedSecretCiphertextBlob"].clone();
+    let received = endpoint.must("Decapsulate", request);
+    assert_eq!(
+        received,
+        json!({"KeyId": arn(&key), "SharedSecret": sent["SharedSecret"], "EncapsulationAlgorithm": "ML_KEM"})
+    );
+    let public = endpoint.must("GetPublicKey", json!({"KeyId": key}));
+    assert_eq!(public["EncapsulationAlgorithms"], json!(["ML_KEM"]));
+
+    let key = endpoint.key(json!({"KeySpec": "ML_DSA_65", "KeyUsage": "SIGN_VERIFY"}));
+    for (form, message) in [("RAW", vec![7; 4_096]), ("EXTERNAL_MU", vec![7; 64])] {
+        let mut request = json!({"KeyId": key, "Message": base64(message), "MessageType": form,
+            "SigningAlgorithm": "ML_DSA_SHAKE_256"});
+        let signed = endpoint.must("Sign", request.clone());
+        assert_eq!(blob(&signed["Signature"]).len(), 3_309);
+        request["Signature"] = signed["Signature"].clone();
+        assert_eq!(endpoint.must("Verify", request)["SignatureValid"], json!(true));
+    }
 }
 
 fn aliases_tags_and_policies(endpoint: &Endpoint) {

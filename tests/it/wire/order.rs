@@ -64,6 +64,7 @@ fn cases(ciphertext: &Value) -> Vec<Case> {
     let import = json!({"ImportToken": byte, "EncryptedKeyMaterial": byte,
         "ExpirationModel": "KEY_MATERIAL_DOES_NOT_EXPIRE"});
     let agreement = json!({"KeyAgreementAlgorithm": "ECDH", "PublicKey": byte});
+    let decapsulation = json!({"EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": byte});
     let case = |operation, members: Value, name, value: Value| {
         let key = match operation {
             "CreateAlias" | "UpdateAlias" => "TargetKeyId",
@@ -78,6 +79,7 @@ fn cases(ciphertext: &Value) -> Vec<Case> {
         only_key("CancelKeyDeletion"),
         case("CreateAlias", json!({"AliasName": "alias/new"}), "AliasName", "alias/!".into()),
         case("CreateGrant", grant, "Name", "!".into()),
+        case("Decapsulate", decapsulation, "SharedSecretCiphertextBlob", "".into()),
         case("Decrypt", json!({"CiphertextBlob": ciphertext}), "CiphertextBlob", "".into()),
         case("DeleteImportedKeyMaterial", json!({}), "KeyMaterialId", "a".into()),
         case("DeriveSharedSecret", agreement, "PublicKey", "".into()),
@@ -86,6 +88,7 @@ fn cases(ciphertext: &Value) -> Vec<Case> {
         only_key("DisableKeyRotation"),
         only_key("EnableKey"),
         case("EnableKeyRotation", json!({}), "RotationPeriodInDays", 89.into()),
+        case("Encapsulate", json!({"EncapsulationAlgorithm": "ML_KEM"}), "EncapsulationAlgorithm", "RSA".into()),
         case("Encrypt", json!({"Plaintext": byte}), "Plaintext", "".into()),
         case("GenerateDataKey", json!({"NumberOfBytes": 32}), "NumberOfBytes", 0.into()),
         case("GenerateDataKeyWithoutPlaintext", json!({"KeySpec": "AES_256"}), "KeySpec", "AES_257".into()),
@@ -178,7 +181,7 @@ fn the_table_has_every_operation_on_a_key() -> Result<()> {
     let on_keys = Operation::ALL.iter().filter(|operation| operation.acts_on_key());
     let mut expected: BTreeSet<_> = on_keys.map(|operation| operation.api_name()).collect();
     assert!(expected.remove("DeleteAlias"));
-    assert_eq!((listed, scene.cases().len()), (expected, 41));
+    assert_eq!((listed, scene.cases().len()), (expected, 43));
     Ok(())
 }
 
@@ -284,7 +287,7 @@ fn the_usage_of_a_key_is_judged_before_its_state() -> Result<()> {
             judged += 1;
         }
     }
-    assert_eq!(judged, 2 * 12);
+    assert_eq!(judged, 2 * 14);
     Ok(())
 }
 

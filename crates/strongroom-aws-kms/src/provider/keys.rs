@@ -90,6 +90,10 @@ impl Signing for RemoteKey {
         // AWS KMS accepts messages of at most 4,096 bytes, and digests of any message.
         let digest = match input {
             SignatureInput::Digest(digest) => digest,
+            SignatureInput::ExternalMu(_) => {
+                let text = format!("{algorithm} is not supported for keys in AWS KMS");
+                return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+            }
             SignatureInput::Message(message) => {
                 hashed = self.backend.digest().digest(digest_algorithm(algorithm)?, &[message]);
                 hashed.as_ref()

@@ -58,10 +58,10 @@ fn read_key(path: &Path) -> Result<Box<dyn PublicKey>> {
     let key = SubjectPublicKeyInfoDer::from_pem_slice(&pem)
         .map_err(|error| Error::new(format!("{shown} does not contain a public key in PEM")).with_source(error))?;
     let backend = CryptoBackend::default();
-    let mut kinds = KeyPairKind::ALL.into_iter();
-    kinds
-        .find_map(|kind| backend.key_pairs().public_key(kind, &key).ok())
-        .ok_or_else(|| Error::new(format!("the key in {shown} is none of RSA, ECDSA and Ed25519 that can be verified")))
+    let mut kinds = KeyPairKind::ALL.into_iter().filter(|kind| !kind.signing_algorithms().is_empty());
+    kinds.find_map(|kind| backend.key_pairs().public_key(kind, &key).ok()).ok_or_else(|| {
+        Error::new(format!("the key in {shown} is not a supported key of RSA, ECDSA, Ed25519 or ML-DSA"))
+    })
 }
 
 impl CheckpointVerifier for CheckpointKey {

@@ -7,10 +7,8 @@ mod ml_kem;
 mod rsa;
 
 #[cfg(feature = "aws-lc-rs")]
-mod expansion;
+pub(super) mod expansion;
 
-#[cfg(feature = "aws-lc-rs")]
-pub(in crate::crypto) use expansion::expand_ml_kem;
 use k256::Secp256k1;
 use p256::NistP256;
 use p384::NistP384;

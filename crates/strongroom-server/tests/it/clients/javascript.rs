@@ -39,5 +39,5 @@ fn javascript_calls_every_group_of_operations() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let problems: Vec<&str> = report["problems"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
-    assert_eq!(report["passed"].as_array().unwrap().len(), 18, "{report}");
+    assert_eq!(report["passed"].as_array().unwrap().len(), 19, "{report}");
 }

@@ -193,6 +193,28 @@ const checks = {
     assert.deepStrictEqual(Buffer.from(SharedSecret), expected)
   },
 
+  async 'post-quantum keys' () {
+    const EncapsulationAlgorithm = 'ML_KEM'
+    const KeyId = await newKey({ KeySpec: 'ML_KEM_768', KeyUsage: 'ENCAPSULATE_DECAPSULATE' })
+    const sent = await send('Encapsulate', { KeyId, EncapsulationAlgorithm })
+    isBytes(sent.SharedSecret, 32)
+    isBytes(sent.SharedSecretCiphertextBlob, 1088)
+    const { SharedSecretCiphertextBlob } = sent
+    const received = await send('Decapsulate', { KeyId, EncapsulationAlgorithm, SharedSecretCiphertextBlob })
+    assert.deepStrictEqual(received.SharedSecret, sent.SharedSecret)
+    const short = { KeyId, EncapsulationAlgorithm, SharedSecretCiphertextBlob: SharedSecretCiphertextBlob.slice(1) }
+    await refused('InvalidCiphertextException', 'Decapsulate', short)
+
+    const SigningAlgorithm = 'ML_DSA_SHAKE_256'
+    const signing = await newKey({ KeySpec: 'ML_DSA_44', KeyUsage: 'SIGN_VERIFY' })
+    for (const [MessageType, Message] of [['RAW', Buffer.from('message')], ['EXTERNAL_MU', Buffer.alloc(64, 7)]]) {
+      const request = { KeyId: signing, Message, MessageType, SigningAlgorithm }
+      const { Signature } = await send('Sign', request)
+      isBytes(Signature, 2420)
+      assert.strictEqual((await send('Verify', { ...request, Signature })).SignatureValid, true)
+    }
+  },
+
   async import () {
     const KeyId = await newKey({ Origin: 'EXTERNAL' })
     await refused('KMSInvalidStateException', 'Encrypt', { KeyId, Plaintext: Buffer.from('x') })
