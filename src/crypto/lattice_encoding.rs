@@ -19,12 +19,18 @@ pub(super) struct Seed<'a> {
 
 /// Parses a private key. A backend checks that the expanded key belongs to the seed.
 pub(super) fn read(content: &[u8], lengths: LatticeLengths) -> Result<Seed<'_>, Flaw> {
+    // No valid encoding has one of these lengths, whatever its first byte is.
+    let octets = <&OctetStringRef>::from_der(content).map(OctetStringRef::as_bytes).ok();
+    let is_bare = |length| content.len() == length || octets.is_some_and(|octets| octets.len() == length);
+    if is_bare(lengths.seed) {
+        return Err(Flaw::UntaggedSeed);
+    }
+    if is_bare(lengths.expanded) {
+        return Err(Flaw::WithoutSeed);
+    }
     let found = match content.first() {
         Some(0x80) => seed_of(content).map(|seed| Seed { seed, expanded: None }),
         Some(0x30) => both_of(content),
-        Some(0x04) if <&OctetStringRef>::from_der(content).is_ok() => return Err(Flaw::WithoutSeed),
-        _ if content.len() == lengths.seed => return Err(Flaw::UntaggedSeed),
-        _ if content.len() == lengths.expanded => return Err(Flaw::WithoutSeed),
         _ => None,
     };
     let found = found.ok_or(Flaw::NotSeedOrBoth)?;

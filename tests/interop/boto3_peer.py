@@ -680,9 +680,9 @@ def scenarios(client, world):
          RetiringPrincipal=ALICE,
          Constraints={"EncryptionContextEquals": {"a": "1"}, "EncryptionContextSubset": {"a": "1"}})
     must("ListRetirableGrants", RetiringPrincipal=ALICE)
-    for key in (world.rsa_encrypt, world.agreement, world.hmac, world.ecc):
+    for key in (world.rsa_encrypt, world.agreement, world.hmac, world.ecc, world.ml_kem):
         must("DescribeKey", KeyId=key)
-    for key in (world.rsa_encrypt, world.agreement):
+    for key in (world.rsa_encrypt, world.agreement, world.ml_kem):
         must("GetPublicKey", KeyId=key)
     hsm = must("CreateKey", Origin="AWS_CLOUDHSM", CustomKeyStoreId=world.connected())["KeyMetadata"]
     client.expect(hsm["CloudHsmClusterId"] == CLUSTERS[0], "CloudHsmClusterId", hsm)
@@ -695,6 +695,18 @@ def scenarios(client, world):
     client.expect(found[0].get("ConnectionErrorCode") == "INVALID_CREDENTIALS", "ConnectionErrorCode", found)
     opened = must("Decrypt", CiphertextBlob=world.ciphertext)
     client.expect(opened["Plaintext"] == b"four words", "Decrypt", opened)
+    sent = must("Encapsulate", KeyId=world.ml_kem, EncapsulationAlgorithm="ML_KEM")
+    received = must("Decapsulate", KeyId=world.ml_kem, EncapsulationAlgorithm="ML_KEM",
+                    SharedSecretCiphertextBlob=sent["SharedSecretCiphertextBlob"])
+    client.expect(received["SharedSecret"] == sent["SharedSecret"], "Decapsulate", received)
+    wrong = {"KeyId": world.ml_kem, "EncapsulationAlgorithm": "ML_KEM", "SharedSecretCiphertextBlob": b"x"}
+    client.case("Decapsulate", wrong, "InvalidCiphertextException", "a ciphertext of another length")
+    for form in ({"Message": b"text" * 1024}, {"Message": b"m" * 64, "MessageType": "EXTERNAL_MU"}):
+        request = {"KeyId": world.ml_dsa, "SigningAlgorithm": "ML_DSA_SHAKE_256", **form}
+        must("Verify", **request, Signature=must("Sign", **request)["Signature"])
+    for form in ({"Message": b"m" * 63, "MessageType": "EXTERNAL_MU"}, {"Message": b"m" * 64, "MessageType": "DIGEST"}):
+        request = {"KeyId": world.ml_dsa, "SigningAlgorithm": "ML_DSA_SHAKE_256", **form}
+        client.case("Sign", request, "ValidationException", "another form of ML-DSA")
 
 
 def check_answers(client):
