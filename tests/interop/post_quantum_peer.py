@@ -1,4 +1,5 @@
-"""Uses keys of ML-DSA and ML-KEM with the package cryptography, which contains OpenSSL.
+"""Uses keys of ML-DSA and ML-KEM with the package cryptography, which contains OpenSSL. It has no
+ML-KEM-512, which comes from PyCryptodome.
 
 Reads one JSON object per line and prints one answer per line, in hexadecimal. Keys are in DER:
 PKCS#8 and SubjectPublicKeyInfo. All bytes are in hexadecimal.
@@ -15,11 +16,46 @@ PKCS#8 and SubjectPublicKeyInfo. All bytes are in hexadecimal.
 import json
 import sys
 
-from cryptography.exceptions import InvalidSignature
+from Crypto.PublicKey import MLKEM
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import mldsa, mlkem
 
+class MLKEM512Key:
+    """A key of PyCryptodome with the interface of cryptography."""
+
+    def __init__(self, key):
+        self.key = key
+
+    @classmethod
+    def generate(cls):
+        return cls(MLKEM.generate(param_set=MLKEM.ML_KEM_512))
+
+    def public_key(self):
+        return MLKEM512Key(self.key.public_key())
+
+    def public_bytes(self, *_):
+        return self.key.export_key(format="DER")
+
+    private_bytes = public_bytes
+
+    # Without a leading underscore, they exist only as a part of HPKE.
+    def encapsulate(self):
+        return self.key._encaps()
+
+    def decapsulate(self, ciphertext):
+        return self.key._decaps(ciphertext)
+
+
+def load(read, der, *options):
+    try:
+        return read(der, *options)
+    except (UnsupportedAlgorithm, ValueError):
+        return MLKEM512Key(MLKEM.import_key(der))
+
+
 KINDS = {
+    "ML_KEM_512": MLKEM512Key,
     "ML_DSA_44": mldsa.MLDSA44PrivateKey,
     "ML_DSA_65": mldsa.MLDSA65PrivateKey,
     "ML_DSA_87": mldsa.MLDSA87PrivateKey,
@@ -37,8 +73,8 @@ def in_der(private):
 
 def answer(request):
     given = {name: value if name in ("do", "kind") else bytes.fromhex(value) for name, value in request.items()}
-    private = serialization.load_der_private_key(given["private"], None) if "private" in given else None
-    public = serialization.load_der_public_key(given["public"]) if "public" in given else None
+    private = load(serialization.load_der_private_key, given["private"], None) if "private" in given else None
+    public = load(serialization.load_der_public_key, given["public"]) if "public" in given else None
     match given["do"]:
         case "sign":
             signed = private.sign_mu(given["mu"]) if "mu" in given else private.sign(given["message"])

@@ -1,5 +1,5 @@
-//! ML-DSA and ML-KEM keys of a KMS and those of OpenSSL, through the Python package cryptography.
-//! The package has no ML-KEM-512, for which only the vectors of Project Wycheproof are a reference.
+//! ML-DSA and ML-KEM keys of a KMS and those of OpenSSL, through the Python package cryptography. The
+//! peer for ML-KEM-512, which that package lacks, is PyCryptodome.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,8 @@ const SIGNING: [(KeySpec, KeyPairKind); 3] = [
     (KeySpec::MlDsa87, KeyPairKind::MlDsa87),
 ];
 
-const ENCAPSULATING: [(KeySpec, KeyPairKind, DataKeyPairSpec); 2] = [
+const ENCAPSULATING: [(KeySpec, KeyPairKind, DataKeyPairSpec); 3] = [
+    (KeySpec::MlKem512, KeyPairKind::MlKem512, DataKeyPairSpec::MlKem512),
     (KeySpec::MlKem768, KeyPairKind::MlKem768, DataKeyPairSpec::MlKem768),
     (KeySpec::MlKem1024, KeyPairKind::MlKem1024, DataKeyPairSpec::MlKem1024),
 ];
@@ -34,7 +35,7 @@ fn backends() -> [CryptoBackend; 2] {
 }
 
 fn python(test: &str) -> Option<PathBuf> {
-    external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has cryptography with ML-DSA and ML-KEM")
+    external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has cryptography and pycryptodome")
 }
 
 /// Asks the peer, and returns the parts of each answer.
