@@ -12,18 +12,11 @@ use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::EncryptionAlgorithmSpec;
 use strongroom::{EncryptionContext, Error, ErrorKind, Result, SecretBytes};
+use strongroom_upstream::{DEFAULT_DEADLINE, Interruption, Worker, check_deadline};
 
 use crate::arn::{KeyArn, KeyName};
 use crate::classify::FailedCall;
 use crate::error::{AwsKmsError, AwsKmsFailure};
-use crate::worker::{Interruption, Worker};
-
-/// The time within which a keyring must have wrapped or unwrapped a data key, retries included, unless
-/// [`AwsKms::with_deadline`] sets another.
-pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(10);
-
-/// The longest deadline.
-pub const MAX_DEADLINE: Duration = Duration::from_secs(3_600);
 
 /// The longest ciphertext that AWS KMS accepts.
 const MAX_CIPHERTEXT: usize = 6_144;
@@ -82,7 +75,11 @@ impl AwsKms {
     /// - [`ErrorKind::Internal`] if the operating system cannot start a thread.
     pub fn new(client: Client) -> Result<Self> {
         let client = Client::from_conf(client.config().clone());
-        Ok(Self { client, worker: Arc::new(Worker::start()?), deadline: DEFAULT_DEADLINE })
+        Ok(Self {
+            client,
+            worker: Arc::new(Worker::start("strongroom-aws-kms", "AWS KMS")?),
+            deadline: DEFAULT_DEADLINE,
+        })
     }
 
     /// Returns a handle with another deadline, which shares the thread and the connections.
@@ -91,13 +88,9 @@ impl AwsKms {
     /// data keys together. A keyring of one key calls AWS KMS once.
     ///
     /// # Errors
-    /// - [`ErrorKind::Validation`] if the deadline is zero or longer than [`MAX_DEADLINE`].
+    /// - [`ErrorKind::Validation`] if the deadline is zero or longer than [`MAX_DEADLINE`](crate::MAX_DEADLINE).
     pub fn with_deadline(&self, deadline: Duration) -> Result<Self> {
-        if deadline.is_zero() || deadline > MAX_DEADLINE {
-            let text = format!("the deadline must be more than zero and at most {} s", MAX_DEADLINE.as_secs());
-            return Err(Error::new(ErrorKind::Validation, text));
-        }
-        Ok(Self { deadline, ..self.clone() })
+        Ok(Self { deadline: check_deadline(deadline)?, ..self.clone() })
     }
 
     /// Returns the deadline.
@@ -264,7 +257,7 @@ impl Call<'_> {
                 Err(failed.classify(&error).into())
             }
             Err(Interruption::TimedOut) => Err(self.failed(AwsKmsFailure::TimedOut)),
-            Err(Interruption::Lost) => Err(self.failed(AwsKmsFailure::Lost)),
+            Err(_) => Err(self.failed(AwsKmsFailure::Lost)),
         }
     }
 

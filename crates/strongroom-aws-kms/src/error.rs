@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use strongroom::envelope::UnwrapFailures;
 use strongroom::{Error, ErrorKind};
-
-/// The maximum number of characters of a text of AWS KMS that an error repeats.
-const SHOWN_CHARACTERS: usize = 400;
+use strongroom_upstream::{Retry, find_failure, shown};
 
 /// The reason why AWS KMS did not perform an operation.
 ///
@@ -61,19 +58,6 @@ pub enum AwsKmsFailure {
     IncorrectKey,
     /// AWS KMS rejected the request for another reason.
     Rejected,
-}
-
-/// The condition under which another attempt can succeed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Retry {
-    /// The same call can succeed after a pause. The client has already retried it, as often as its
-    /// configuration and the deadline allow.
-    Later,
-    /// The call can succeed after the credentials, a policy, the key, or the configuration changed.
-    AfterChange,
-    /// The same call always fails.
-    Never,
 }
 
 impl AwsKmsFailure {
@@ -207,7 +191,7 @@ impl AwsKmsError {
     /// Returns the failure of AWS KMS that caused an error. Returns `None` if another failure did.
     ///
     /// If a message could not be decrypted, each of its data keys can have a failure
-    /// ([`UnwrapFailures`]). The result is the first of those for which another attempt helps soonest:
+    /// ([`UnwrapFailures`](strongroom::envelope::UnwrapFailures)). The result is the first of those for which another attempt helps soonest:
     /// [`Retry::Later`] precedes [`Retry::AfterChange`], which precedes [`Retry::Never`].
     ///
     /// # Examples
@@ -222,13 +206,7 @@ impl AwsKmsError {
     /// assert!(!should_try_again(&Error::new(ErrorKind::InvalidMessage, "not a message")));
     /// ```
     pub fn find(error: &Error) -> Option<&Self> {
-        let Some(failures) = error.downcast_ref::<UnwrapFailures>() else { return error.downcast_ref() };
-        let found = failures.iter().filter_map(|failure| failure.error().downcast_ref::<Self>());
-        found.min_by_key(|error| match error.failure.retry() {
-            Retry::Later => 0,
-            Retry::AfterChange => 1,
-            Retry::Never => 2,
-        })
+        find_failure(error, |error: &Self| error.failure.retry())
     }
 
     /// Returns the reason.
@@ -284,15 +262,4 @@ impl From<AwsKmsError> for Error {
     fn from(error: AwsKmsError) -> Self {
         Self::new(error.kind(), error.to_string()).with_source(error)
     }
-}
-
-/// Shortens a text from outside, and escapes its control characters.
-fn shown(text: &str) -> String {
-    let text: String = text.chars().take(SHOWN_CHARACTERS).collect();
-    text.chars()
-        .flat_map(|character| match character.is_control() {
-            true => character.escape_default().collect::<Vec<_>>(),
-            false => vec![character],
-        })
-        .collect()
 }

@@ -7,7 +7,6 @@
 //! |---|---|
 //! | `error` | failures of AWS KMS, and whether another attempt helps |
 //! | `arn` | names of keys |
-//! | `worker` | the thread that calls AWS KMS |
 //! | `client` | [`AwsKms`]: operations with a deadline |
 //! | `keyring`, `rsa_keyring` | [`AwsKmsKeyring`], [`AwsKmsRsaKeyring`] |
 //! | `root_key` | [`AwsKmsRootKey`] |
@@ -22,12 +21,12 @@ mod keyring;
 mod provider;
 mod root_key;
 mod rsa_keyring;
-mod worker;
 
-pub use client::{AwsKms, DEFAULT_DEADLINE, MAX_DEADLINE};
+pub use client::AwsKms;
 pub use discovery::DiscoveryFilter;
-pub use error::{AwsKmsError, AwsKmsFailure, Retry};
+pub use error::{AwsKmsError, AwsKmsFailure};
 pub use keyring::AwsKmsKeyring;
 pub use provider::AwsKmsProvider;
 pub use root_key::AwsKmsRootKey;
 pub use rsa_keyring::AwsKmsRsaKeyring;
+pub use strongroom_upstream::{DEFAULT_DEADLINE, MAX_DEADLINE, Retry};

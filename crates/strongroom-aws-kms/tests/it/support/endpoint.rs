@@ -21,11 +21,13 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// A request of the AWS KMS API.
+/// A request of the AWS KMS API, or of another.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
+    /// The operation of AWS KMS. Of another API, the method and the path.
     pub(crate) operation: String,
     pub(crate) body: String,
+    pub(crate) headers: Vec<(String, String)>,
 }
 
 pub(crate) enum Answer {
@@ -148,7 +150,9 @@ impl Shared {
 }
 
 fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
-    let (mut operation, mut length) = (String::new(), 0);
+    let (mut first, mut headers, mut length) = (String::new(), Vec::new(), 0);
+    reader.read_line(&mut first).ok()?;
+    let mut operation = first.rsplit_once(' ')?.0.to_owned();
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).ok()? == 0 {
@@ -160,6 +164,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
             }
             continue;
         };
+        headers.push((name.to_owned(), value.trim().to_owned()));
         match name.to_ascii_lowercase().as_str() {
             "x-amz-target" => operation = value.trim().trim_start_matches("TrentService.").to_owned(),
             "content-length" => length = value.trim().parse().unwrap(),
@@ -168,5 +173,5 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    Some(Request { operation, body: String::from_utf8(body).unwrap() })
+    Some(Request { operation, body: String::from_utf8(body).unwrap(), headers })
 }

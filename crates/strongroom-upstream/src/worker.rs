@@ -1,6 +1,6 @@
-//! The thread that calls AWS KMS.
+//! The thread that calls a service.
 //!
-//! The official client is asynchronous, and the traits of strongroom block. A thread that blocks may
+//! The clients of services are asynchronous, and the traits of strongroom block. A thread that blocks may
 //! belong to a runtime, which must not wait for itself: so all calls run in the runtime of a separate
 //! thread.
 
@@ -14,9 +14,6 @@ use strongroom::{Error, ErrorKind, Result};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// The name of the thread.
-const NAME: &str = "strongroom-aws-kms";
-
 /// The largest number of threads that resolve host names at a time. A resolver that hangs occupies no
 /// more.
 const RESOLVERS: usize = 8;
@@ -25,7 +22,20 @@ const RESOLVERS: usize = 8;
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Accepts calls for the thread, which ends when this is dropped.
-pub(crate) struct Worker {
+///
+/// # Examples
+/// ```
+/// use std::time::{Duration, Instant};
+/// use strongroom_upstream::{Interruption, Worker};
+///
+/// let worker = Worker::start("example", "a service")?;
+/// let answer = worker.run(Instant::now() + Duration::from_secs(60), async { 17 });
+/// assert_eq!(answer, Ok(17));
+/// let hanging = worker.run(Instant::now() + Duration::from_millis(10), std::future::pending::<()>());
+/// assert_eq!(hanging, Err(Interruption::TimedOut));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct Worker {
     calls: UnboundedSender<Call>,
     process: u32,
 }
@@ -34,7 +44,8 @@ type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The reason why there is no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Interruption {
+#[non_exhaustive]
+pub enum Interruption {
     /// The deadline passed. The call was cancelled.
     TimedOut,
     /// The thread belongs to the parent of this process, or the call panicked.
@@ -42,12 +53,19 @@ pub(crate) enum Interruption {
 }
 
 impl Worker {
-    /// Starts the thread.
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts the thread. `name` is its name, and `service` is named in errors.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Internal`] if the operating system cannot start a thread.
+    pub fn start(name: &'static str, service: &str) -> Result<Self> {
+        let cannot_start = |error: std::io::Error| {
+            let text = format!("cannot start the thread that calls {service}: {error}");
+            Error::new(ErrorKind::Internal, text).with_source(error)
+        };
         let (calls, received) = unbounded_channel();
         let (started, starting) = mpsc::sync_channel(1);
         // The thread creates the runtime, as an asynchronous caller could not drop it.
-        let run = move || match runtime() {
+        let run = move || match runtime(name) {
             Ok(runtime) => {
                 let _ = started.send(Ok(()));
                 serve(runtime, received);
@@ -56,16 +74,23 @@ impl Worker {
                 let _ = started.send(Err(error));
             }
         };
-        thread::Builder::new().name(NAME.to_owned()).spawn(run).map_err(cannot_start)?;
+        thread::Builder::new().name(name.to_owned()).spawn(run).map_err(cannot_start)?;
         match starting.recv() {
             Ok(Ok(())) => Ok(Self { calls, process: process::id() }),
             Ok(Err(error)) => Err(cannot_start(error)),
-            Err(_) => Err(Error::new(ErrorKind::Internal, "the thread that calls AWS KMS ended when it started")),
+            Err(_) => {
+                let text = format!("the thread that calls {service} ended when it started");
+                Err(Error::new(ErrorKind::Internal, text))
+            }
         }
     }
 
     /// Runs a call in the thread, and blocks until it ends. At the deadline, the call is dropped.
-    pub(crate) fn run<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// - [`Interruption::TimedOut`] if the deadline passed.
+    /// - [`Interruption::Lost`] if the process was forked, or if the call panicked.
+    pub fn run<T: Send + 'static>(
         &self,
         deadline: Instant,
         call: impl Future<Output = T> + Send + 'static,
@@ -94,8 +119,8 @@ impl fmt::Debug for Worker {
     }
 }
 
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_current_thread().enable_all().max_blocking_threads(RESOLVERS).thread_name(NAME).build()
+fn runtime(name: &str) -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().max_blocking_threads(RESOLVERS).thread_name(name).build()
 }
 
 /// Runs calls until no handle is left.
@@ -109,14 +134,15 @@ fn serve(runtime: Runtime, mut calls: UnboundedReceiver<Call>) {
     runtime.shutdown_background();
 }
 
-fn cannot_start(error: std::io::Error) -> Error {
-    let text = format!("cannot start the thread that calls AWS KMS: {error}");
-    Error::new(ErrorKind::Internal, text).with_source(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const NAME: &str = "strongroom-test";
+
+    fn worker() -> Worker {
+        Worker::start(NAME, "a service").unwrap()
+    }
 
     fn after(time: Duration) -> Instant {
         Instant::now() + time
@@ -130,7 +156,7 @@ mod tests {
                 let _ = self.0.send(());
             }
         }
-        let worker = Worker::start().unwrap();
+        let worker = worker();
         let (dropped, drops) = mpsc::channel();
         let guard = Guard(dropped);
         let call = async move {
@@ -144,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_call_that_panics_does_not_end_the_thread() {
-        let worker = Worker::start().unwrap();
+        let worker = worker();
         let panics = async {
             assert!(worker_is_named(), "the call runs in the thread");
             panic!("a fault of the client");
@@ -159,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_thread_ends_with_its_last_handle() {
-        let worker = Worker::start().unwrap();
+        let worker = worker();
         let (ended, ends) = mpsc::channel::<()>();
         // A task of the runtime lives as long as the runtime does.
         let task = async move {
@@ -175,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_forked_process_gets_an_error() {
-        let mut worker = Worker::start().unwrap();
+        let mut worker = worker();
         worker.process = worker.process.wrapping_add(1);
         assert_eq!(worker.run(after(Duration::from_secs(60)), async { 17 }), Err(Interruption::Lost));
     }
