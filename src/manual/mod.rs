@@ -22,7 +22,7 @@
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
 //! | call it from async code | [`async_programs`] |
 //! | serve AWS SDKs and the AWS CLI | [`endpoint`] |
-//! | move from AWS KMS to strongroom, or back | [`migrating`] |
+//! | move from AWS KMS to strongroom, or back, or from Vault or Tink | [`migrating`] |
 //! | decide who may do what | [`access`]: principals, accounts, metering; [`policies`]: key policies, identity policies, grants |
 //! | replace a part: store, keyring, provider, policy, audit sink | [`custom_parts`] |
 //!

@@ -12,6 +12,7 @@
 //! | in one PKCS#11 token | `pkcs11::Pkcs11Provider` (feature `pkcs11`) | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
 //! | in a cluster of HSMs, behind a custom key store | an [`HsmCluster`]: `pkcs11::Pkcs11Cluster`, or [`MemoryCluster`] for tests | [`KmsBuilder::cluster`](crate::KmsBuilder::cluster) |
 //! | in AWS KMS | `AwsKmsProvider` of the package `strongroom-aws-kms` | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
+//! | in HashiCorp Vault or OpenBao | `VaultProvider` of the package `strongroom-vault` | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
 //! | in your own service or chip | your own [`KeyMaterialProvider`] | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
 //!
 //! With the feature `conformance`, the suite in `provider::conformance` tests your own provider. The

@@ -11,6 +11,9 @@ use crate::request::{
     Sign, Signed,
 };
 
+/// The types of key that authenticate associated data.
+const AEAD_TYPES: [&str; 4] = ["aes128-gcm96", "aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"];
+
 /// A signature of a digest.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Signature<'a> {
@@ -108,6 +111,20 @@ impl Session<'_> {
         let request = Request::write(self.path(&format!("hmac/{key}")), &body)?;
         let answer: Authenticated = self.ask("hmac", key, request)?;
         Ok(self.versioned("hmac", key, &answer.hmac, Some(version))?.bytes)
+    }
+
+    /// Requires that the key exists, and that its type authenticates associated data. Encrypting with a token
+    /// that has too many permissions would create a missing key.
+    pub(crate) fn require_aead(&self, key: &str) -> Result<()> {
+        let described = self.describe(key)?;
+        let reason = match AEAD_TYPES.contains(&described.key_type.as_str()) {
+            true if !described.derived => return Ok(()),
+            true => "derives keys",
+            false => "cannot authenticate associated data",
+        };
+        let (path, key_type) = (self.vault.path_of(key), described.key_type);
+        let text = format!("{path} has the type {key_type} and {reason}: create a key of the type aes256-gcm96");
+        Err(Error::new(ErrorKind::InvalidKeyUsage, text))
     }
 
     /// Requires that this Vault authenticates associated data: one before version 1.13 ignores it.

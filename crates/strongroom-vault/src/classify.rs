@@ -55,7 +55,14 @@ fn answered(status: u16, text: &str) -> VaultFailure {
         412 => VaultFailure::Standby,
         503 if says(&["has been locked"]) => VaultFailure::NamespaceLocked,
         503 if says(&["sealed"]) => VaultFailure::Sealed,
-        _ if says(&["standby mode", "node not active", "not the active node", "readonly storage"]) => {
+        _ if says(&[
+            "standby mode",
+            "node not active",
+            "not the active node",
+            "readonly storage",
+            "secondary mode",
+        ]) =>
+        {
             VaultFailure::Standby
         }
         // Vault repeats the failure of a storage or of a plugin, also with a status of 400.

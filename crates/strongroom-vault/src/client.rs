@@ -195,7 +195,7 @@ impl fmt::Debug for VaultTransit {
 /// Calls that share a deadline.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
-    vault: &'a VaultTransit,
+    pub(crate) vault: &'a VaultTransit,
     ends: Instant,
 }
 

@@ -12,6 +12,7 @@
 //! | `request` | requests of the transit engine |
 //! | `client` | [`VaultTransit`]: operations with a deadline |
 //! | `calls` | the operations |
+//! | `keyring` | [`VaultKeyring`] |
 //! | `root_key` | [`VaultRootKey`] |
 //! | `provider` | [`VaultProvider`] |
 
@@ -20,6 +21,7 @@ mod ciphertext;
 mod classify;
 mod client;
 mod error;
+mod keyring;
 mod name;
 mod provider;
 mod request;
@@ -27,6 +29,7 @@ mod root_key;
 
 pub use client::{DEFAULT_ATTEMPTS, MAX_ATTEMPTS, VaultTransit};
 pub use error::{VaultError, VaultFailure};
+pub use keyring::{VAULT_PROVIDER_ID, VaultKeyring};
 pub use provider::VaultProvider;
 pub use root_key::VaultRootKey;
 pub use strongroom_upstream::{DEFAULT_DEADLINE, MAX_DEADLINE, Retry};

@@ -14,9 +14,6 @@ use crate::name::check_key;
 /// The beginning of the associated data of a wrapped root key. The binding follows.
 const LABEL: &[u8] = b"strongroom root key v1\0";
 
-/// The types of key that authenticate associated data.
-const TYPES: [&str; 4] = ["aes128-gcm96", "aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"];
-
 /// The longest binding.
 const MAX_BINDING: usize = 3_000;
 
@@ -133,16 +130,7 @@ impl RootKeyHolder for VaultRootKey {
     fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
         let associated_data = Self::associated_data(binding)?;
         let session = self.vault.begin();
-        let described = session.describe(&self.key)?;
-        if described.derived || !TYPES.contains(&described.key_type.as_str()) {
-            let reason = if described.derived { "derives keys" } else { "cannot authenticate associated data" };
-            let text = format!(
-                "{} has the type {} and {reason}: create a key of the type aes256-gcm96",
-                self.vault.path_of(&self.key),
-                described.key_type
-            );
-            return Err(Error::new(ErrorKind::InvalidKeyUsage, text));
-        }
+        session.require_aead(&self.key)?;
         let wrapped = session.encrypt(&self.key, None, key, &associated_data)?;
         session.require_associated_data(&self.key, &wrapped)?;
         Ok(wrapped.to_stored())

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod formats;
 mod hvac;
+mod keyring;
 mod kills;
 mod manual;
 mod outages;

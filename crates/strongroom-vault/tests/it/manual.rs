@@ -111,7 +111,7 @@ fn the_page_shows_these_programs() {
     let page = include_str!("../../../../src/manual/migrating.md");
     let (_, page) = page.split_once("## From HashiCorp Vault and OpenBao\n").unwrap();
     let blocks: Vec<_> = page.split("```rust,ignore\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(blocks.len(), 4);
+    assert_eq!(blocks.len(), 3);
     for block in blocks {
         assert!(source.contains(block.trim_end()), "{block}");
     }

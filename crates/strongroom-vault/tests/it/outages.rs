@@ -57,7 +57,7 @@ fn page(status: u16) -> Answer {
 #[test]
 fn outages_are_retried_and_keep_their_kind() {
     use VaultFailure::{InvalidResponse, Sealed, ServiceFault, Standby, Throttled, Unreachable};
-    let rows: [(Fault, VaultFailure, usize); 17] = [
+    let rows: [(Fault, VaultFailure, usize); 18] = [
         (|| Answer::Close, Unreachable, 3),
         (|| Answer::Cut, Unreachable, 3),
         (|| refusal(503, &["Vault is sealed"]), Sealed, 3),
@@ -70,6 +70,7 @@ fn outages_are_retried_and_keep_their_kind() {
         (|| refusal(412, &["required index state not present"]), Standby, 3),
         (|| refusal(500, &["local node not active but active cluster node not found"]), Standby, 3),
         (|| refusal(500, &["1 error occurred:\n\t* cannot write to readonly storage\n\n"]), Standby, 3),
+        (|| refusal(400, &["path disabled in replication DR secondary mode"]), Standby, 3),
         (|| refusal(500, &["internal error"]), ServiceFault, 3),
         (|| page(502), ServiceFault, 3),
         (|| page(200), InvalidResponse, 1),

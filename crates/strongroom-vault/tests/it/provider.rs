@@ -59,7 +59,7 @@ impl World {
     /// Returns the methods and the paths of the requests so far, without the names of keys.
     fn requests(&self) -> Vec<String> {
         let name = |request: Request| {
-            let parts: Vec<_> = request.operation.split('/').map(|part| part.trim_end()).collect();
+            let parts: Vec<_> = request.operation.split('/').map(str::trim_end).collect();
             let parts = parts.iter().skip(3).filter(|part| !part.starts_with("strongroom-"));
             parts.copied().collect::<Vec<_>>().join("/")
         };

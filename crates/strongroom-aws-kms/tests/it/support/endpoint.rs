@@ -27,6 +27,7 @@ pub(crate) struct Request {
     /// The operation of AWS KMS. Of another API, the method and the path.
     pub(crate) operation: String,
     pub(crate) body: String,
+    #[allow(dead_code, reason = "tests of another package use it")]
     pub(crate) headers: Vec<(String, String)>,
 }
 
