@@ -118,6 +118,7 @@
 //! | `columns-sqlx` | no | the same for sqlx 0.9; needs Rust 1.94 |
 //! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
 //! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
+//! | `s3-encryption` | no | objects in the format of the Amazon S3 Encryption Client |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
 //! Features only add: enabling one never changes the results of existing APIs.
@@ -173,6 +174,9 @@ pub mod wire;
 // L5: encrypted columns, over envelopes
 #[cfg(feature = "columns")]
 pub mod columns;
+// L5: objects in the format of the Amazon S3 Encryption Client
+#[cfg(feature = "s3-encryption")]
+pub mod s3_encryption;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

@@ -17,6 +17,7 @@
 //! | encrypt files, objects and messages | [`envelopes`]: keyrings, reading modes, errors |
 //! | separate customers, and delete one of them for good | [`tenants`] |
 //! | store configuration and secrets by name | `parameters` (with the feature `parameters`) |
+//! | exchange objects with the Amazon S3 Encryption Client | `s3_encryption` (with the feature `s3-encryption`) |
 //! | sign, verify, agree on secrets, compute MACs | [`key_types`] |
 //! | import your own key material | [`bring_your_own_key`] |
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
@@ -72,6 +73,10 @@ pub mod tenants {}
 #[cfg(feature = "parameters")]
 #[doc = include_str!("parameters.md")]
 pub mod parameters {}
+
+#[cfg(feature = "s3-encryption")]
+#[doc = include_str!("s3_encryption.md")]
+pub mod s3_encryption {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}

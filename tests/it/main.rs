@@ -29,6 +29,8 @@ mod process;
 mod prose;
 mod public_paths;
 mod root_key;
+#[cfg(feature = "s3-encryption")]
+mod s3_encryption;
 mod storage;
 mod support;
 #[cfg(feature = "wire")]
