@@ -20,9 +20,9 @@ fi
 
 cat <<'TEXT'
 Installs what is missing of: a C and a C++ compiler, Python 3 with the packages of
-tests/interop/requirements.txt (in .venv), Node.js with those of tests/interop/package-lock.json,
-OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool, certutil, PostgreSQL, curl, systemd-analyze and
-strace (Debian packages need root or sudo).
+tests/interop/requirements.txt (in .venv) and of tests/interop/s3_requirements.txt (in .venv-s3),
+Node.js with those of tests/interop/package-lock.json, OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC,
+p11tool, certutil, PostgreSQL, curl, systemd-analyze and strace (Debian packages need root or sudo).
 Then compiles and tests three sets of features, the server, and a service with axum and sqlx: about
 17 minutes on two idle cores.
 TEXT

@@ -34,23 +34,31 @@ ensure_compilers() {
     ensure_debian 'printf "#include <vector>\nint main(){}" | c++ -x c++ - -o /dev/null' g++
 }
 
-# Creates a virtual environment in .venv with the pinned packages. Recreates it only if the pins or
-# Python have changed.
-ensure_python() {
-    ensure_debian 'python3 --version' python3
-    local wanted
-    wanted=$({ python3 --version; cat tests/interop/requirements.txt; } | sha256sum)
-    if [ "$(cat .venv/strongroom.stamp 2>/dev/null)" != "$wanted" ] || ! .venv/bin/python --version >/dev/null 2>&1; then
+# Creates a virtual environment with pinned packages: make_environment FOLDER REQUIREMENTS. Recreates it
+# only if the pins or Python have changed.
+make_environment() {
+    local folder=$1 requirements=$2 wanted
+    wanted=$({ python3 --version; cat "$requirements"; } | sha256sum)
+    if [ "$(cat "$folder/strongroom.stamp" 2>/dev/null)" != "$wanted" ] || ! "$folder/bin/python" --version >/dev/null 2>&1; then
         # Debian ships what `venv` needs in a separate package.
         ensure_debian 'd=$(mktemp -d) && trap "rm -rf $d" EXIT && python3 -m venv "$d/venv"' python3-venv
-        echo "making .venv with the packages of tests/interop/requirements.txt"
-        rm -rf .venv
-        python3 -m venv .venv
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
-        echo "$wanted" >.venv/strongroom.stamp
+        echo "making $folder with the packages of $requirements"
+        rm -rf "$folder"
+        python3 -m venv "$folder"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check -r "$requirements"
+        echo "$wanted" >"$folder/strongroom.stamp"
     fi
+}
+
+# Installs Python and its pinned packages: in .venv, and in .venv-s3 those of the S3 Encryption Client,
+# which needs other versions.
+ensure_python() {
+    ensure_debian 'python3 --version' python3
+    make_environment .venv tests/interop/requirements.txt
+    make_environment .venv-s3 tests/interop/s3_requirements.txt
     STRONGROOM_PYTHON=$PWD/.venv/bin/python
-    export STRONGROOM_PYTHON
+    STRONGROOM_S3_PYTHON=$PWD/.venv-s3/bin/python
+    export STRONGROOM_PYTHON STRONGROOM_S3_PYTHON
 }
 
 # Installs Node.js and, next to its peer script, the packages pinned by

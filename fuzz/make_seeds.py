@@ -1,12 +1,12 @@
 """Writes fuzzing seeds. Those of the message and policy targets come from the test data, those of the key targets from
-fuzz/keys, and those of the audit, decapsulate, key reference, root record, parameters and wire targets
-from this script.
+fuzz/keys, and the others from this script.
 
 Run after adding vectors, with a python that has `cryptography`: python3 fuzz/make_seeds.py
 
 The seeds of the other targets were found by fuzzing and minimized with `cargo fuzz cmin`.
 """
 
+import base64
 import hashlib
 import json
 import pathlib
@@ -342,3 +342,33 @@ folder = ROOT / "corpus" / "parameters"
 folder.mkdir(parents=True, exist_ok=True)
 for name, content in parameters.items():
     (folder / f"{name}.seed").write_bytes(content)
+
+# Metadata of objects: names and values with tabs, and after a zero byte an instruction file.
+folder = ROOT / "corpus" / "s3_metadata"
+folder.mkdir(parents=True, exist_ok=True)
+CONTENT_3 = {"x-amz-c": "115", "x-amz-i": "A" * 36 + "A" + "A==", "x-amz-d": "B" * 36 + "A" + "A=="}
+KEY_3 = {"x-amz-3": "QUFB", "x-amz-w": "12", "x-amz-t": json.dumps({"aws:x-amz-cek-alg": "115", "a": "\u00e9"})}
+VERSION_2 = {
+    "x-amz-key-v2": "QUFB", "x-amz-wrap-alg": "kms+context", "x-amz-iv": "A" * 16, "x-amz-tag-len": "128",
+    "x-amz-cek-alg": "AES/GCM/NoPadding", "x-amz-matdesc": json.dumps({"aws:x-amz-cek-alg": "AES/GCM/NoPadding"}),
+}
+CBC = {"x-amz-key": "QUFB", "x-amz-wrap-alg": "kms", "x-amz-iv": "A" * 22 + "==", "x-amz-matdesc": '{"kms_cmk_id": "1"}'}
+ENCODED = "=?UTF-8?B?" + base64.b64encode("{\"\u00c3\u00a9\": \"b\"}".encode()).decode() + "?="
+QUOTED = "=?UTF-8?Q?{=22=C3=83=C2?= =?UTF-8?Q?=A9=22:_=22b=22}?="
+for name, metadata, file in [
+    ("version_3", CONTENT_3 | KEY_3, None),
+    ("version_3_aes", CONTENT_3 | {"x-amz-3": "QUFB", "x-amz-w": "02", "x-amz-m": "{}"}, None),
+    ("version_3_rsa", CONTENT_3 | {"x-amz-3": "QUFB", "x-amz-w": "22"}, None),
+    ("version_3_file", CONTENT_3, KEY_3),
+    ("version_2", VERSION_2, None),
+    ("version_2_file", {}, VERSION_2),
+    ("version_2_kms", VERSION_2 | {"x-amz-wrap-alg": "kms", "x-amz-matdesc": "{}"}, None),
+    ("version_1", CBC, None),
+    ("version_1_file", {"owner": "ada"}, CBC),
+    ("mixed", CONTENT_3 | KEY_3 | VERSION_2, None),
+    ("encoded", CONTENT_3 | KEY_3 | {"x-amz-t": ENCODED}, None),
+    ("quoted", CONTENT_3 | KEY_3 | {"x-amz-t": QUOTED}, None),
+]:
+    lines = "".join(f"{name}\t{value}\n" for name, value in metadata.items()).encode()
+    seed = lines if file is None else lines + b"\0" + json.dumps(file).encode()
+    (folder / f"{name}.seed").write_bytes(seed)
