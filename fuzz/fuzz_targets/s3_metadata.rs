@@ -59,7 +59,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
 });
 
-/// Parses the input as metadata, which nobody can have encrypted.
+/// Parses the input as metadata of an object that was never encrypted.
 fn parsed(bytes: &[u8]) {
     let (metadata, file) = bytes.iter().position(|byte| *byte == 0).map_or((bytes, &[][..]), |at| {
         let (metadata, file) = bytes.split_at(at);

@@ -87,6 +87,19 @@ impl ObjectCipher {
     }
 
     /// Starts a cipher with other settings.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::CommitmentPolicy;
+    /// use strongroom::s3_encryption::{ObjectCipher, WrappingKey};
+    /// use strongroom::{EncryptionContext, SecretBytes};
+    ///
+    /// let key = WrappingKey::aes(SecretBytes::zeroed(32))?; // take a random one
+    /// let cipher = ObjectCipher::builder(key).commitment_policy(CommitmentPolicy::ForbidEncryptAllowDecrypt).build()?;
+    /// let object = cipher.encrypt(b"for old readers", &EncryptionContext::new())?;
+    /// assert!(object.metadata().any(|(name, _)| name == "x-amz-key-v2"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn builder(key: WrappingKey) -> ObjectCipherBuilder {
         ObjectCipherBuilder { cipher: Self::new(key) }
     }
@@ -175,6 +188,24 @@ impl ObjectCipher {
     /// - [`MessagePolicy`](ErrorKind::MessagePolicy) with [`ObjectError::TooLong`] if the plaintext is
     ///   longer than [`ObjectCipherBuilder::max_buffered_bytes`].
     /// - [`Io`](ErrorKind::Io) if the object cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Read;
+    ///
+    /// use strongroom::s3_encryption::{ObjectCipher, ObjectMetadata, WrappingKey};
+    /// use strongroom::{EncryptionContext, SecretBytes};
+    ///
+    /// let none = EncryptionContext::new();
+    /// let cipher = ObjectCipher::new(WrappingKey::aes(SecretBytes::zeroed(32))?); // take a random key
+    /// let object = cipher.encrypt(b"a report", &none)?;
+    /// let metadata = ObjectMetadata::from_pairs(object.metadata())?;
+    ///
+    /// let mut text = String::new();
+    /// cipher.reader(object.body(), &metadata, &none)?.read_to_string(&mut text)?;
+    /// assert_eq!(text, "a report");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader(
         &self,
         body: impl Read,
@@ -307,7 +338,21 @@ impl ObjectCipherBuilder {
     }
 
     /// Writes the wrapped data key into an instruction file instead of the metadata of the object.
-    /// Instruction files are always read, whatever this setting.
+    /// Instruction files are read with and without this setting.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::s3_encryption::{ObjectCipher, ObjectMetadata, WrappingKey};
+    /// use strongroom::{EncryptionContext, SecretBytes};
+    ///
+    /// let none = EncryptionContext::new();
+    /// let key = || WrappingKey::aes(SecretBytes::zeroed(32)); // take a random one
+    /// let object = ObjectCipher::builder(key()?).instruction_files().build()?.encrypt(b"a report", &none)?;
+    /// let file = object.instruction_file().unwrap_or_default();
+    /// let metadata = ObjectMetadata::from_pairs(object.metadata())?.with_instruction_file(file.as_bytes())?;
+    /// assert_eq!(ObjectCipher::new(key()?).decrypt(object.body(), &metadata, &none)?, b"a report");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn instruction_files(mut self) -> Self {
         self.cipher.settings.instruction_files = true;
@@ -317,6 +362,18 @@ impl ObjectCipherBuilder {
     /// Sets the maximum length of a plaintext in the functions that read a stream. The default is
     /// 64 MiB, and [`MAX_OBJECT_BYTES`](super::MAX_OBJECT_BYTES) the maximum. Twice as many bytes are
     /// in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::s3_encryption::{ObjectCipher, WrappingKey};
+    /// use strongroom::{EncryptionContext, SecretBytes};
+    ///
+    /// let key = WrappingKey::aes(SecretBytes::zeroed(32))?; // take a random one
+    /// let cipher = ObjectCipher::builder(key).max_buffered_bytes(5).build()?;
+    /// assert!(cipher.encrypt_from(&b"short"[..], &EncryptionContext::new()).is_ok());
+    /// assert!(cipher.encrypt_from(&b"longer"[..], &EncryptionContext::new()).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub fn max_buffered_bytes(mut self, bytes: u64) -> Self {
         self.cipher.settings.max_buffered_bytes = bytes.min(MAX_OBJECT_BYTES);

@@ -178,6 +178,22 @@ impl WrappingKey {
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the key is not such a key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::s3_encryption::{ObjectCipher, ObjectMetadata, WrappingKey};
+    /// use strongroom::EncryptionContext;
+    ///
+    /// let (backend, none) = (CryptoBackend::default(), EncryptionContext::new());
+    /// let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let cipher = ObjectCipher::new(WrappingKey::rsa_private_key(pair.to_pkcs8()?.expose_secret())?);
+    /// let object = cipher.encrypt(b"a report", &none)?;
+    /// let metadata = ObjectMetadata::from_pairs(object.metadata())?;
+    /// assert_eq!(cipher.decrypt(object.body(), &metadata, &none)?, b"a report");
+    /// assert!(WrappingKey::rsa_private_key(&pair.public_key_der()).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn rsa_private_key(key: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let refused = |reason| Error::new(ErrorKind::Validation, format!("the private key for objects {reason}"));

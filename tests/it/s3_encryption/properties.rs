@@ -81,15 +81,15 @@ proptest! {
     #[test]
     fn other_metadata_and_the_order_do_not_matter(
         others in proptest::collection::vec(("[a-w]{1,8}", any::<String>()), 0..4),
-        seed: u64,
+        seed in 0..7_u8,
     ) {
         let world = World::new();
         let object = world.cipher(Wrap::Aes, VERSIONS[1].1).encrypt(b"text", &EncryptionContext::new()).unwrap();
         let expected = metadata_of(&object).unwrap();
         let mut pairs = pairs_of(&object);
         pairs.extend(others);
-        let middle = usize::try_from(seed % 7).unwrap();
-        pairs.rotate_left(middle.min(pairs.len()));
+        let middle = usize::from(seed).min(pairs.len());
+        pairs.rotate_left(middle);
         prop_assert_eq!(ObjectMetadata::from_pairs(pairs).unwrap(), expected);
     }
 }

@@ -36,7 +36,7 @@ fn every_version_and_wrapping_key_reads_what_it_writes() -> TestResult {
                 assert_eq!(read, plaintext);
                 read.clear();
                 let written = reader.decrypt_to(streamed.body(), &metadata, &context, &mut read)?;
-                assert_eq!((read, written), (plaintext, length as u64));
+                assert_eq!((read, usize::try_from(written)?), (plaintext, length));
             }
         }
     }
@@ -99,7 +99,7 @@ fn streams_are_limited_and_fail_with_their_source() -> TestResult {
         let read = cipher.decrypt_to(Slow(object.body(), None), &metadata, &context, io::sink());
         if length <= limit {
             streamed?;
-            assert_eq!(read?, length as u64);
+            assert_eq!(usize::try_from(read?)?, length);
         } else {
             let too_long = |limit: u64| Some(ObjectError::TooLong { what: "content", limit });
             assert_eq!(reason(&streamed.unwrap_err()), too_long(100_000));

@@ -45,8 +45,10 @@ fn every_changed_character_of_the_metadata_is_detected() -> TestResult {
         let (cipher, context) = (lenient(&world, wrap), context(wrap));
         let object = world.cipher(wrap, policy).encrypt(b"text", &context)?;
         let pairs = pairs_of(&object);
+        // RSA is slow.
+        let bits: &[u8] = if wrap == Wrap::Rsa { &[1] } else { &[1, 2, 4, 8, 16, 32, 64] };
         for (pair, (name, value)) in pairs.iter().enumerate() {
-            for (index, bit) in (0..value.len()).flat_map(|index| [1, 2, 4, 8, 16, 32, 64].map(|bit| (index, bit))) {
+            for (index, bit) in (0..value.len()).flat_map(|index| bits.iter().map(move |bit| (index, bit))) {
                 let mut bytes = value.clone().into_bytes();
                 bytes[index] ^= bit;
                 let mut altered = pairs.clone();
