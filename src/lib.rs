@@ -119,6 +119,7 @@
 //! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
 //! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
 //! | `s3-encryption` | no | objects in the format of the Amazon S3 Encryption Client |
+//! | `volumes` | no | encrypted volumes: AES-256-XTS over sectors, and keys for LUKS2 |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
 //! Features only add: enabling one never changes the results of existing APIs.
@@ -177,6 +178,9 @@ pub mod columns;
 // L5: objects in the format of the Amazon S3 Encryption Client
 #[cfg(feature = "s3-encryption")]
 pub mod s3_encryption;
+// L5: encrypted volumes
+#[cfg(feature = "volumes")]
+pub mod volumes;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

@@ -18,6 +18,7 @@
 //! | separate customers, and delete one of them for good | [`tenants`] |
 //! | store configuration and secrets by name | `parameters` (with the feature `parameters`) |
 //! | exchange objects with the Amazon S3 Encryption Client | `s3_encryption` (with the feature `s3-encryption`) |
+//! | encrypt disks, and unlock LUKS2 volumes | `volumes` (with the feature `volumes`) |
 //! | sign, verify, agree on secrets, compute MACs | [`key_types`] |
 //! | import your own key material | [`bring_your_own_key`] |
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
@@ -77,6 +78,10 @@ pub mod parameters {}
 #[cfg(feature = "s3-encryption")]
 #[doc = include_str!("s3_encryption.md")]
 pub mod s3_encryption {}
+
+#[cfg(feature = "volumes")]
+#[doc = include_str!("volumes.md")]
+pub mod volumes {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}

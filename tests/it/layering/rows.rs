@@ -41,7 +41,7 @@ pub(crate) const TABLES: [Table; 6] = [
             ("L3", &["audit", "blob", "jose", "message", "policy", "provider", "store"]),
             ("L4", &["kms"]),
             ("L5", &["envelope"]),
-            ("L5", &["columns", "parameters", "s3_encryption"]),
+            ("L5", &["columns", "parameters", "s3_encryption", "volumes"]),
             ("L5", &["wire"]),
             ("L6", &["export", "fuzzing", "maintenance", "manual", "request"]),
             ("L6", &["lib"]),
