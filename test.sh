@@ -22,7 +22,8 @@ cat <<'TEXT'
 Installs what is missing of: a C and a C++ compiler, Python 3 with the packages of
 tests/interop/requirements.txt (in .venv) and of tests/interop/s3_requirements.txt (in .venv-s3),
 Node.js with those of tests/interop/package-lock.json, OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC,
-p11tool, certutil, PostgreSQL, curl, systemd-analyze and strace (Debian packages need root or sudo).
+p11tool, certutil, PostgreSQL, curl, systemd-analyze, strace, cryptsetup and qemu-utils (Debian packages
+need root or sudo).
 Then compiles and tests three sets of features, the server, and a service with axum and sqlx: about
 17 minutes on two idle cores.
 TEXT
@@ -36,6 +37,7 @@ ensure_openssl
 ensure_soft_tokens
 ensure_postgres
 ensure_server_tools
+ensure_volume_tools
 
 # With this variable, a test fails if its tool is missing, instead of being skipped.
 export STRONGROOM_REQUIRE=all

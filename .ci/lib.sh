@@ -101,6 +101,14 @@ ensure_server_tools() {
     ensure_debian 'command -v strace' strace
 }
 
+# Installs what volumes are compared with: cryptsetup for LUKS, and the clients of QEMU, which also
+# connect to network block devices. On Debian, cryptsetup is in a folder for administrators.
+ensure_volume_tools() {
+    export PATH=$PATH:/usr/sbin:/sbin
+    ensure_debian 'command -v cryptsetup' cryptsetup-bin
+    ensure_debian 'command -v qemu-img && command -v qemu-io' qemu-utils
+}
+
 # Installs the programs of a PostgreSQL server. The tests start servers of their own, so no server of
 # the system is created unless one was already wanted.
 ensure_postgres() {

@@ -372,3 +372,38 @@ for name, metadata, file in [
     lines = "".join(f"{name}\t{value}\n" for name, value in metadata.items()).encode()
     seed = lines if file is None else lines + b"\0" + json.dumps(file).encode()
     (folder / f"{name}.seed").write_bytes(seed)
+
+# Headers of volumes without their checksum, which the target adds, and tokens of LUKS2.
+VOLUME_KEY_ARN = b"arn:aws:kms:local:000000000000:key/0f1e2d3c-4b5a-4978-8796-a5b4c3d2e1f0"
+
+
+def volume_header(name=b"vol-1", sector=4096, size=1 << 20, arn=VOLUME_KEY_ARN, wrapped=bytes(range(158)), version=1, cipher=1):
+    start = b"SRVOLUME" + struct.pack(">BBHQ", version, cipher, sector, size)
+    return start + prefixed(name) + prefixed(arn) + prefixed(wrapped)
+
+
+def luks_token(**changes):
+    members = {
+        "type": "strongroom-volume", "keyslots": ["0"], "format": 1, "volume_id": "vol-1", "key_arn": VOLUME_KEY_ARN.decode(),
+        "wrapped_key": "AAEC", "cipher": "aes-xts-plain64", "sector_size": 512, "size": 1 << 20,
+    }
+    return json.dumps(members | changes).encode()
+
+
+volumes = {
+    "usual": volume_header(), "small_sectors": volume_header(sector=512), "empty": volume_header(size=0),
+    "largest": volume_header(size=1 << 48), "too_large": volume_header(size=(1 << 48) + 4096),
+    "odd_sector": volume_header(sector=1024), "odd_size": volume_header(size=1), "no_name": volume_header(b""),
+    "long_name": volume_header(b"v" * 255), "too_long_name": volume_header(b"v" * 256), "no_key": volume_header(wrapped=b""),
+    "longest_key": volume_header(wrapped=bytes(6144)), "too_long_key": volume_header(wrapped=bytes(6145)),
+    "other_arn": volume_header(arn=b"arn:aws:s3:::bucket"), "version_2": volume_header(version=2),
+    "cipher_2": volume_header(cipher=2), "cut_off": volume_header()[:-1], "longer": volume_header() + b"\0",
+    "complete": volume_header() + hashlib.sha256(volume_header()).digest(),
+    "token": luks_token(), "token_of_two_slots": luks_token(keyslots=["0", "31"]), "token_without_slots": luks_token(keyslots=[]),
+    "token_of_slot_32": luks_token(keyslots=["32"]), "token_of_another_type": luks_token(type="luks2-keyring"),
+    "token_with_another_member": luks_token(more=1), "token_without_base64": luks_token(wrapped_key="*"),
+}
+folder = ROOT / "corpus" / "volume_header"
+folder.mkdir(parents=True, exist_ok=True)
+for name, content in volumes.items():
+    (folder / f"{name}.seed").write_bytes(content)

@@ -24,8 +24,8 @@ impl Export {
         Self { volume: Mutex::new(volume), size: geometry.size(), block_size }
     }
 
-    /// Returns the volume. A thread that panicked leaves nothing half done that matters to the others:
-    /// every call of a volume is complete in itself.
+    /// Returns the volume. A thread that panicked leaves nothing half done that matters to the
+    /// others: every call of a volume is complete in itself.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Volume<File>> {
         self.volume.lock().unwrap_or_else(PoisonError::into_inner)
     }

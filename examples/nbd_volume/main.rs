@@ -1,4 +1,5 @@
-//! An encrypted volume as a network block device (NBD) on a Unix socket, for QEMU and any other client.
+//! An encrypted volume as a network block device (NBD) on a Unix socket, for QEMU and any other
+//! client.
 //!
 //! ```text
 //! cargo run --features volumes --example nbd_volume                  a demonstration with qemu-io
@@ -7,8 +8,9 @@
 //! qemu-img info 'nbd+unix:///volume?socket=/tmp/volume.socket'
 //! ```
 //!
-//! `create` needs the size in MiB and the sector size in bytes. The folder contains a KMS with its root
-//! key, the header of the volume, and the encrypted sectors. Keep the root key elsewhere in production.
+//! `create` needs the size in MiB and the sector size in bytes. The folder contains a KMS with its
+//! root key, the header of the volume, and the encrypted sectors. Keep the root key elsewhere in
+//! production.
 //!
 //! The server accepts the fixed newstyle negotiation and simple replies. Clients are not
 //! authenticated: the permissions of the socket decide who may connect.
@@ -144,7 +146,8 @@ mod unix {
         Ok(())
     }
 
-    /// Attaches the volume, and runs commands of `qemu-io` on it. Returns `false` if it is not installed.
+    /// Attaches the volume, and runs commands of `qemu-io` on it. Returns `false` if it is not
+    /// installed.
     fn qemu_io(folder: &Path, socket: &str, commands: &[&str]) -> ExampleResult<bool> {
         let (export, socket) = (attach(folder)?, folder.join(socket));
         let listener = UnixListener::bind(&socket)?;

@@ -68,7 +68,8 @@ impl Request {
     }
 }
 
-/// Answers requests until the client disconnects. A client that violates the protocol is disconnected.
+/// Answers requests until the client disconnects. A client that violates the protocol is
+/// disconnected.
 pub(crate) fn transmit(input: &mut impl Read, output: &mut impl Write, export: &Export) -> io::Result<()> {
     // Of the longest transfer so far.
     let mut buffer = Vec::new();

@@ -15,8 +15,8 @@ const PIECE: usize = 4_096;
 const PIECES: u64 = 256;
 
 impl<S: VolumeStorage> Volume<S> {
-    /// Encrypts a copy of the volume with the key of another one, such as a snapshot, and returns the
-    /// number of bytes that were copied. Discarded sectors are discarded in the copy.
+    /// Encrypts a copy of the volume with the key of another one, such as a snapshot, and returns
+    /// the number of bytes that were copied. Discarded sectors are discarded in the copy.
     ///
     /// The copy begins at the first byte of both volumes, whose sector sizes may differ. If it is
     /// interrupted, the destination is incomplete. Repeat the copy then.

@@ -4,8 +4,8 @@ use super::error::VolumeError;
 
 /// The maximum size of a volume in bytes: 256 TiB, which are 2^44 blocks under one key.
 ///
-/// Among so many blocks, the probability that two of them enter AES with the same value is 2^-40. Such
-/// a collision would reveal a relation between two blocks.
+/// Among so many blocks, the probability that two of them enter AES with the same value is 2^-40.
+/// Such a collision would reveal a relation between two blocks.
 pub const MAX_VOLUME_BYTES: u64 = 1 << 48;
 
 /// The number of bytes that are encrypted together.

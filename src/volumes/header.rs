@@ -76,10 +76,10 @@ impl fmt::Display for VolumeId {
 
 /// The record of a volume: its ID, its geometry, and its wrapped key. It is not secret.
 ///
-/// Store it with the volume, or elsewhere. Without it, nobody can read the volume. The checksum detects
-/// accidental damage. An attacker who changes the ID, the sector size, the cipher or the key prevents the
-/// attachment, because the wrapped key is bound to them. The size is not bound: a storage can be
-/// truncated anyway.
+/// Store it with the volume, or elsewhere. Without it, nobody can read the volume. The checksum
+/// detects accidental damage. An attacker who changes the ID, the sector size, the cipher or the
+/// key prevents the attachment, because the wrapped key is bound to them. The size is not bound: a
+/// storage can be truncated anyway.
 ///
 /// # Examples
 /// ```

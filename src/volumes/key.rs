@@ -15,8 +15,8 @@ pub(super) const VOLUME_KEY_BYTES: u32 = 64;
 
 /// The key of an attached volume: two AES-256 keys for XTS. It is wiped when dropped.
 ///
-/// [`VolumeKeys::attach`](super::VolumeKeys::attach) returns it. `cryptsetup` accepts the same bytes as
-/// a key file and as a volume key.
+/// [`VolumeKeys::attach`](super::VolumeKeys::attach) returns it. `cryptsetup` accepts the same
+/// bytes as a key file and as a volume key.
 ///
 /// # Examples
 /// ```
@@ -71,11 +71,11 @@ impl VolumeKey {
         written.map_err(|error| Error::new(ErrorKind::Io, "cannot write the volume key").with_source(error))
     }
 
-    /// Writes the 64 bytes to a new file that only its owner can read, for `cryptsetup --key-file` and
-    /// `--volume-key-file`.
+    /// Writes the 64 bytes to a new file that only its owner can read, for `cryptsetup --key-file`
+    /// and `--volume-key-file`.
     ///
-    /// Prefer a pipe. If the command needs a file, create it in memory (`/dev/shm` or `/run`), because a
-    /// deleted file may remain on a disk.
+    /// Prefer a pipe. If the command needs a file, create it in memory (`/dev/shm` or `/run`),
+    /// because a deleted file may remain on a disk.
     ///
     /// # Errors
     /// - [`Io`](ErrorKind::Io) if the file exists or cannot be written.

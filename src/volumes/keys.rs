@@ -14,14 +14,15 @@ use crate::kms::{DecryptRequest, GenerateDataKeyRequest, KeyReference, Kms, ReEn
 /// The pair of the encryption context with the volume ID, as in AWS EBS.
 const VOLUME_ID: &str = "aws:ebs:id";
 
-/// The pair of the encryption context with the version of the header, the cipher and the sector size.
+/// The pair of the encryption context with the version of the header, the cipher and the sector
+/// size.
 const FORMAT: &str = "strongroom:volume";
 
 /// Creates, attaches and re-wraps volumes under one KMS key.
 ///
-/// The key of a volume is bound to the pair `aws:ebs:id` of the encryption context, so that policies,
-/// grants and the audit trail name the volume. The pair `strongroom:volume` binds cipher and sector
-/// size. Every use has the permissions of the [`Kms`] handle:
+/// The key of a volume is bound to the pair `aws:ebs:id` of the encryption context, so that
+/// policies, grants and the audit trail name the volume. The pair `strongroom:volume` binds cipher
+/// and sector size. Every use has the permissions of the [`Kms`] handle:
 ///
 /// | call | operation of the KMS | who needs it |
 /// |---|---|---|
@@ -84,12 +85,15 @@ impl VolumeKeys {
     ///
     /// # Errors
     /// - [`VolumeError::OtherVolume`] if the header belongs to another volume.
-    /// - [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext) if the wrapped key or the header was
-    ///   modified.
-    /// - [`IncorrectKey`](crate::ErrorKind::IncorrectKey) if another KMS key wraps the key of the volume.
+    /// - [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext) if the wrapped key or the
+    ///   header was modified.
+    /// - [`IncorrectKey`](crate::ErrorKind::IncorrectKey) if another KMS key wraps the key of the
+    ///   volume.
     /// - The errors of [`Kms::decrypt`], such as [`Disabled`](crate::ErrorKind::Disabled).
-    /// - [`VolumeError::OtherKey`] if the header names another KMS key than the one that wraps the key.
-    /// - [`VolumeError::KeyLength`] or [`VolumeError::EqualKeys`] if the wrapped key is no volume key.
+    /// - [`VolumeError::OtherKey`] if the header names another KMS key than the one that wraps the
+    ///   key.
+    /// - [`VolumeError::KeyLength`] or [`VolumeError::EqualKeys`] if the wrapped key is no volume
+    ///   key.
     pub fn attach(&self, header: &VolumeHeader, volume: &VolumeId) -> Result<VolumeKey> {
         expect(header, volume)?;
         let context = context_of(volume, header.geometry());
@@ -101,12 +105,12 @@ impl VolumeKeys {
         Ok(VolumeKey::from_secret(opened.plaintext)?)
     }
 
-    /// Wraps the key of a volume again: under another KMS key, under the current version of the same key,
-    /// or for a copy of the same bytes with another ID.
+    /// Wraps the key of a volume again: under another KMS key, under the current version of the
+    /// same key, or for a copy of the same bytes with another ID.
     ///
-    /// The bytes of the volume stay, so both headers open them. A holder of either KMS key can read the
-    /// bytes until that key is deleted. Use [`Volume::copy_to`](super::Volume::copy_to) to encrypt a copy
-    /// with a key of its own.
+    /// The bytes of the volume stay, so both headers open them. A holder of either KMS key can read
+    /// the bytes until that key is deleted. Use [`Volume::copy_to`](super::Volume::copy_to) to
+    /// encrypt a copy with a key of its own.
     ///
     /// # Errors
     /// - [`VolumeError::OtherVolume`] if the header belongs to another volume.

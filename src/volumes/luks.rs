@@ -21,10 +21,10 @@ const FORMAT: u8 = 1;
 
 /// A [`VolumeHeader`] as a token in the header of a LUKS2 volume. It is not secret.
 ///
-/// `cryptsetup token import --json-file` stores the JSON in the header, and
-/// `cryptsetup token export` returns it. The token contains the ID of the volume, the ARN of the KMS key
-/// and the wrapped key, so that the disk and the KMS suffice to unlock the volume. The order of its
-/// members is that of [`to_json`](Self::to_json), and may change when `cryptsetup` stores it.
+/// `cryptsetup token import --json-file` stores the JSON in the header, and `cryptsetup token
+/// export` returns it. The token contains the ID of the volume, the ARN of the KMS key and the
+/// wrapped key, so that the disk and the KMS suffice to unlock the volume. The order of its members
+/// is that of [`to_json`](Self::to_json), and may change when `cryptsetup` stores it.
 ///
 /// # Examples
 /// ```
@@ -87,8 +87,8 @@ impl LuksToken {
     /// Parses the JSON of a token.
     ///
     /// # Errors
-    /// - [`VolumeError::Token`] if the text is too long, no JSON, of another type, or has missing or
-    ///   unknown members.
+    /// - [`VolumeError::Token`] if the text is too long, no JSON, of another type, or has missing
+    ///   or unknown members.
     /// - The errors of [`VolumeHeader::parse`] for the values of its members.
     pub fn parse(json: &str) -> Result<Self, VolumeError> {
         if json.len() > MAX_LUKS_TOKEN_BYTES {
@@ -141,7 +141,8 @@ impl LuksToken {
         &self.header
     }
 
-    /// Returns the key slots that the token is for. `cryptsetup` removes slots that no longer exist.
+    /// Returns the key slots that the token is for. `cryptsetup` removes slots that no longer
+    /// exist.
     pub fn key_slots(&self) -> &[u32] {
         &self.key_slots
     }

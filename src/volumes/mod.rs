@@ -14,8 +14,8 @@
 //! attachments, and deleting it makes the volume unreadable.
 //!
 //! **Sectors are encrypted, but not authenticated.** An attacker with write access can randomize or
-//! restore parts of a volume. The page [volumes](crate::manual::volumes) of the manual describes the
-//! consequences, and when to prefer [`Envelope`](crate::Envelope).
+//! restore parts of a volume. The page [volumes](crate::manual::volumes) of the manual describes
+//! the consequences, and when to prefer [`Envelope`](crate::Envelope).
 //!
 //! # Examples
 //! ```

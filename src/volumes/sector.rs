@@ -60,7 +60,8 @@ impl SectorCipher {
     /// Encrypts consecutive sectors in place, of which the first has the number `first`.
     ///
     /// # Errors
-    /// - [`VolumeError::PartialSector`] if the data are not complete sectors. The data are unchanged.
+    /// - [`VolumeError::PartialSector`] if the data are not complete sectors. The data are
+    ///   unchanged.
     pub fn encrypt_sectors(&self, first: u64, sectors: &mut [u8]) -> Result<(), VolumeError> {
         self.check_sectors(sectors)?;
         for (tweak, sector) in self.tweaks(first).zip(sectors.chunks_exact_mut(self.sector_size.bytes())) {
@@ -72,13 +73,14 @@ impl SectorCipher {
     /// Decrypts consecutive sectors in place, of which the first has the number `first`.
     ///
     /// # Errors
-    /// - [`VolumeError::PartialSector`] if the data are not complete sectors. The data are unchanged.
+    /// - [`VolumeError::PartialSector`] if the data are not complete sectors. The data are
+    ///   unchanged.
     pub fn decrypt_sectors(&self, first: u64, sectors: &mut [u8]) -> Result<(), VolumeError> {
         self.decrypt_where(first, sectors, |_| true)
     }
 
-    /// Decrypts consecutive sectors in place, and leaves sectors of zeros unchanged: they were never
-    /// written, or discarded.
+    /// Decrypts consecutive sectors in place, and leaves sectors of zeros unchanged: they were
+    /// never written, or discarded.
     pub(super) fn decrypt_written_sectors(&self, first: u64, sectors: &mut [u8]) -> Result<(), VolumeError> {
         self.decrypt_where(first, sectors, is_written)
     }
@@ -93,8 +95,8 @@ impl SectorCipher {
         Ok(())
     }
 
-    /// Encrypts one data unit of any length with any tweak in place, for formats that number sectors
-    /// in another way. A tweak must never repeat for different data units.
+    /// Encrypts one data unit of any length with any tweak in place, for formats that number
+    /// sectors in another way. A tweak must never repeat for different data units.
     ///
     /// # Errors
     /// - [`VolumeError::DataUnit`] if the length is zero, no multiple of 16 bytes, or exceeds
@@ -137,8 +139,8 @@ const fn check_data_unit(data: &[u8]) -> Result<(), VolumeError> {
     }
 }
 
-/// Returns `true` if stored bytes are not all zero. Encryption never produces a sector of zeros: the
-/// probability is 2^-4096.
+/// Returns `true` if stored bytes are not all zero. Encryption never produces a sector of zeros:
+/// the probability is 2^-4096.
 pub(super) fn is_written(stored: &[u8]) -> bool {
     stored.iter().any(|byte| *byte != 0)
 }

@@ -25,7 +25,8 @@ pub trait VolumeStorage: Read + Write + Seek {
     /// Truncates the storage, or extends it with zeros.
     ///
     /// # Errors
-    /// - Any error of the storage, such as [`Unsupported`](io::ErrorKind::Unsupported) for a device.
+    /// - Any error of the storage, such as [`Unsupported`](io::ErrorKind::Unsupported) for a
+    ///   device.
     fn set_length(&mut self, bytes: u64) -> io::Result<()>;
 
     /// Makes everything that was written durable.

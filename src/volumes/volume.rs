@@ -23,13 +23,13 @@ const MAX_THREADS: usize = 256;
 /// An encrypted volume over a [`VolumeStorage`]. Offsets and lengths are arbitrary.
 ///
 /// Sectors that are only partly written are read, decrypted and encrypted again. A write of several
-/// sectors is not atomic: after a crash, each of its sectors is old or new, as far as the storage writes
-/// sectors atomically. Other sectors are never touched.
+/// sectors is not atomic: after a crash, each of its sectors is old or new, as far as the storage
+/// writes sectors atomically. Other sectors are never touched.
 ///
-/// Sectors that were never written, or were [discarded](Self::discard), are stored as zeros and read as
-/// zeros. The storage therefore reveals which sectors are in use. An attacker with write access can
-/// also turn sectors into zeros. Overwrite a new volume with [`write_zeros`](Self::write_zeros) to hide
-/// its use.
+/// Sectors that were never written, or were [discarded](Self::discard), are stored as zeros and
+/// read as zeros. The storage therefore reveals which sectors are in use. An attacker with write
+/// access can also turn sectors into zeros. Overwrite a new volume with
+/// [`write_zeros`](Self::write_zeros) to hide its use.
 ///
 /// A volume also implements [`Read`](io::Read), [`Write`](io::Write) and [`Seek`](io::Seek).
 ///
@@ -104,16 +104,16 @@ pub struct VolumeBuilder<'a> {
 }
 
 impl VolumeBuilder<'_> {
-    /// Sets the offset of the first sector in the storage, in bytes. The default is 0. The offset has no
-    /// influence on the encryption.
+    /// Sets the offset of the first sector in the storage, in bytes. The default is 0. The offset
+    /// has no influence on the encryption.
     #[must_use]
     pub const fn offset(mut self, bytes: u64) -> Self {
         self.offset = bytes;
         self
     }
 
-    /// Encrypts and decrypts on up to this number of threads, of which 256 are used at most. The default
-    /// is one, the thread of the caller. Each thread receives at least 128 KiB of a call.
+    /// Encrypts and decrypts on up to this number of threads, of which 256 are used at most. The
+    /// default is one, the thread of the caller. Each thread receives at least 128 KiB of a call.
     #[must_use]
     pub const fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = if threads.get() < MAX_THREADS { threads.get() } else { MAX_THREADS };
@@ -134,8 +134,8 @@ impl VolumeBuilder<'_> {
         Ok(self.build(storage))
     }
 
-    /// Creates a volume that reads as zeros, and extends the storage if necessary. Everything in the
-    /// range of the volume is discarded.
+    /// Creates a volume that reads as zeros, and extends the storage if necessary. Everything in
+    /// the range of the volume is discarded.
     ///
     /// # Errors
     /// - [`Io`](ErrorKind::Io) if the storage fails.
@@ -260,11 +260,12 @@ impl<S: VolumeStorage> Volume<S> {
         Ok(count)
     }
 
-    /// Changes the size of the volume, so that the storage ends with it. New sectors read as zeros, also
-    /// after the volume was larger before.
+    /// Changes the size of the volume, so that the storage ends with it. New sectors read as zeros,
+    /// also after the volume was larger before.
     ///
-    /// The caller stores the new header ([`VolumeHeader::with_size`](super::VolumeHeader::with_size)):
-    /// after the call if the volume grows, and before it if the volume shrinks.
+    /// The caller stores the new header
+    /// ([`VolumeHeader::with_size`](super::VolumeHeader::with_size)): after the call if the volume
+    /// grows, and before it if the volume shrinks.
     ///
     /// # Errors
     /// - [`VolumeError::Size`] as for [`VolumeGeometry::new`]. Nothing changes.
@@ -288,7 +289,8 @@ impl<S: VolumeStorage> Volume<S> {
         flushed.map_err(|error| failed("flush", error))
     }
 
-    /// Returns the part of a range that can be processed in one step: complete sectors, or a part of one.
+    /// Returns the part of a range that can be processed in one step: complete sectors, or a part
+    /// of one.
     fn piece(&self, offset: u64, length: usize) -> Piece {
         let sector = self.geometry.sector_size();
         let first = offset / sector.wide();
@@ -380,7 +382,8 @@ type Work = fn(&SectorCipher, u64, &mut [u8]) -> Result<(), VolumeError>;
 struct Piece {
     /// The first sector.
     first: u64,
-    /// The number of bytes before the piece in its sector, or `None` if it consists of complete sectors.
+    /// The number of bytes before the piece in its sector, or `None` if it consists of complete
+    /// sectors.
     skipped: Option<usize>,
     /// The number of bytes.
     length: usize,

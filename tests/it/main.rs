@@ -33,5 +33,7 @@ mod root_key;
 mod s3_encryption;
 mod storage;
 mod support;
+#[cfg(feature = "volumes")]
+mod volumes;
 #[cfg(feature = "wire")]
 mod wire;

@@ -1,0 +1,13 @@
+//! Encrypted volumes.
+
+mod answers;
+mod attachment;
+mod headers;
+#[cfg(all(feature = "sqlite", unix))]
+mod kills;
+mod luks;
+mod model;
+#[cfg(unix)]
+mod nbd;
+mod snapshots;
+mod support;
