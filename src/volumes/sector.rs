@@ -53,7 +53,6 @@ impl SectorCipher {
     /// Expands a key. The round keys are wiped when the cipher is dropped.
     pub fn new(key: &VolumeKey, sector_size: SectorSize) -> Self {
         let (data, tweak) = key.expose_secret().split_at(32);
-        let expand = |half| Aes256::new_from_slice(half).expect("a volume key consists of two AES-256 keys");
         Self { xts: Xts128::new(expand(data), expand(tweak)), sector_size }
     }
 
@@ -130,6 +129,10 @@ impl SectorCipher {
             Err(VolumeError::PartialSector { bytes: sectors.len() })
         }
     }
+}
+
+fn expand(key: &[u8]) -> Aes256 {
+    Aes256::new_from_slice(key).expect("a volume key consists of two AES-256 keys")
 }
 
 const fn check_data_unit(data: &[u8]) -> Result<(), VolumeError> {

@@ -88,8 +88,8 @@ fn a_grant_for_one_volume_attaches_no_other() -> TestResult {
     let setup = Setup::new(SectorSize::Bytes4096, SIZE)?;
     let machine = Principal::role(AccountId::default(), "machine")?;
     let pairs = EncryptionContext::from([("aws:ebs:id", setup.id.as_str())]);
-    let constraints = GrantConstraints::new().encryption_context_subset(pairs);
-    let terms = GrantTerms::new(machine.clone(), [Operation::Decrypt])?.constraints(constraints);
+    let constraints = GrantConstraints::new().with_encryption_context_subset(pairs)?;
+    let terms = GrantTerms::new(machine.clone(), [Operation::Decrypt])?.with_constraints(constraints);
     setup.kms.create_grant(CreateGrantRequest::new(setup.key, terms))?;
 
     let keys = VolumeKeys::new(&setup.kms.as_principal(machine)?, setup.key)?;

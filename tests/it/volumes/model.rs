@@ -103,7 +103,8 @@ impl Pair {
     fn reopen(self, threads: usize) -> TestResult<Self> {
         let geometry = self.volume.geometry();
         let threads = NonZeroUsize::new(threads).ok_or("a thread")?;
-        let builder = Volume::builder(&fixed_key(), geometry).offset(self.offset).threads(threads);
+        let key = fixed_key();
+        let builder = Volume::builder(&key, geometry).offset(self.offset).threads(threads);
         Ok(Self { volume: builder.open(self.volume.into_storage())?, ..self })
     }
 }
@@ -139,11 +140,11 @@ fn volumes_agree_with_a_plain_vector() {
 fn several_threads_write_the_same_bytes_as_one() -> TestResult {
     for sector_size in [SectorSize::Bytes512, SectorSize::Bytes4096] {
         let geometry = VolumeGeometry::new(sector_size, 2 << 20)?;
-        let data = pattern((2 << 20) - 3_000, 9);
+        let (key, data) = (fixed_key(), pattern((2 << 20) - 3_000, 9));
         let mut storages = Vec::new();
         for threads in [1, 2, 3, 7] {
             let threads = NonZeroUsize::new(threads).ok_or("a thread")?;
-            let builder = Volume::builder(&fixed_key(), geometry).threads(threads);
+            let builder = Volume::builder(&key, geometry).threads(threads);
             let mut volume = builder.create(Cursor::new(Vec::new()))?;
             volume.write_at(1_111, &data)?;
             let mut read = vec![0; data.len()];
