@@ -21,6 +21,10 @@ impl<S: VolumeStorage> Volume<S> {
 impl<S: VolumeStorage> Read for Volume<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let (position, count) = self.available(buffer.len());
+        // The position may be behind the end.
+        if count == 0 {
+            return Ok(0);
+        }
         self.read_at(position, &mut buffer[..count])?;
         self.advance(count);
         Ok(count)
@@ -31,6 +35,9 @@ impl<S: VolumeStorage> Read for Volume<S> {
 impl<S: VolumeStorage> Write for Volume<S> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         let (position, count) = self.available(data.len());
+        if count == 0 {
+            return Ok(0);
+        }
         self.write_at(position, &data[..count])?;
         self.advance(count);
         Ok(count)

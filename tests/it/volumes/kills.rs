@@ -44,8 +44,9 @@ fn writes_until_killed() -> TestResult {
 fn kill_after(folder: &Path, writes: u8) -> io::Result<()> {
     let mut process = child(CHILD, folder)?.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let stderr = process.stderr.take().expect("a pipe");
-    let written = BufReader::new(stderr).lines().map_while(Result::ok).filter(|line| line.contains("written "));
-    let seen = written.take(usize::from(writes)).count();
+    // Read by reference: a closed pipe would end the child.
+    let mut written = BufReader::new(stderr).lines().map_while(Result::ok).filter(|line| line.contains("written "));
+    let seen = written.by_ref().take(usize::from(writes)).count();
     process.kill()?;
     process.wait()?;
     assert_eq!(seen, usize::from(writes), "the child ended early");

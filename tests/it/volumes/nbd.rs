@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -180,6 +181,7 @@ fn disconnected_after(disk: &Disk, bytes: &[u8]) -> TestResult<Vec<u8>> {
     assert_eq!(greeting[..16], *b"NBDMAGICIHAVEOPT");
     // The server may have disconnected before it has read everything.
     let _ = stream.write_all(bytes);
+    let _ = stream.shutdown(Shutdown::Write);
     let mut received = Vec::new();
     let _ = stream.read_to_end(&mut received);
     Ok(received)

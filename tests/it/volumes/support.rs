@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use strongroom::key::KeyId;
 use strongroom::volumes::{SectorSize, VolumeGeometry, VolumeHeader, VolumeId, VolumeKey, VolumeKeys};
@@ -63,7 +64,8 @@ pub(super) fn is_installed(test: &str, program: &str) -> bool {
     is_installed
 }
 
-/// Runs a program in a folder with input, and returns its success and its output.
+/// Runs a program in a folder with input. Returns `true` and its output, or `false` and its output
+/// with its errors.
 pub(super) fn run(folder: &Path, command: &[&str], input: &[u8]) -> TestResult<(bool, String)> {
     let (program, arguments) = command.split_first().ok_or("a program")?;
     let mut child = Command::new(program)
@@ -74,13 +76,15 @@ pub(super) fn run(folder: &Path, command: &[&str], input: &[u8]) -> TestResult<(
         .stderr(Stdio::piped())
         .spawn()?;
     let mut stdin = child.stdin.take().ok_or("a pipe")?;
-    // The program may exit before it has read everything.
-    stdin
-        .write_all(input)
-        .or_else(|error| if error.kind() == std::io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })?;
-    drop(stdin);
-    let output = child.wait_with_output()?;
-    let printed = [output.stdout, output.stderr].concat();
+    let output = thread::scope(|scope| {
+        // The program may exit before it has read everything.
+        scope.spawn(move || stdin.write_all(input).unwrap_or_default());
+        child.wait_with_output()
+    })?;
+    let mut printed = output.stdout;
+    if !output.status.success() {
+        printed.extend(output.stderr);
+    }
     Ok((output.status.success(), String::from_utf8_lossy(&printed).into_owned()))
 }
 
