@@ -172,7 +172,7 @@ pub mod envelope;
 pub mod parameters;
 #[cfg(feature = "wire")]
 pub mod wire;
-// L5: encrypted columns, over envelopes
+// L5: encrypted columns and objects, over envelopes
 #[cfg(feature = "columns")]
 pub mod columns;
 // L5: objects in the format of the Amazon S3 Encryption Client
@@ -181,6 +181,8 @@ pub mod s3_encryption;
 // L5: encrypted volumes
 #[cfg(feature = "volumes")]
 pub mod volumes;
+#[cfg(feature = "object_store")]
+pub mod objects;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

@@ -73,9 +73,13 @@ pub use suite::{AlgorithmSuite, KeyDerivation, MessageSignature, MessageVersion,
 
 pub(crate) use buffer::{prepare, prepare_secret};
 pub(crate) use header::{HeaderForm, HeaderParser, HeaderParts, PUBLIC_KEY_NAME};
+#[cfg(feature = "object_store")]
+pub(crate) use open::FrameOpener;
 pub(crate) use open::{Opener, check_readable};
 pub(crate) use parallel::{MAX_THREADS, Parallelism};
 pub(crate) use seal::Sealer;
+#[cfg(feature = "object_store")]
+pub(crate) use seal::{FrameSealer, FrameSpan};
 pub(crate) use signing::MessageSigner;
 
 /// Parses the header of a message without any key.

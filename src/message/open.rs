@@ -5,6 +5,9 @@
 //! key, and [`Opener::in_form`] verifies the commitment and the header. The frames follow one by
 //! one.
 
+#[cfg(feature = "object_store")]
+mod frames;
+
 use zeroize::Zeroize;
 
 use super::aad::FrameKind;
@@ -18,6 +21,9 @@ use super::parallel::{Failure, Parallelism, process_chunks};
 use super::signing::MessageVerifier;
 use crate::crypto::{CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
+
+#[cfg(feature = "object_store")]
+pub(crate) use frames::FrameOpener;
 
 /// Rejects contradictory headers before any key is requested.
 pub(crate) fn check_readable(header: &Header) -> Result<(), MessageError> {

@@ -1,5 +1,8 @@
 //! Writing a message without I/O: the caller supplies plaintext and receives ciphertext.
 
+#[cfg(feature = "object_store")]
+mod frames;
+
 use zeroize::Zeroizing;
 
 use super::derive;
@@ -11,6 +14,9 @@ use super::signing::MessageSigner;
 use super::suite::SuiteSupport;
 use crate::crypto::{CryptoBackend, NONCE_LENGTH};
 use crate::secret::SecretBytes;
+
+#[cfg(feature = "object_store")]
+pub(crate) use frames::{FrameSealer, FrameSpan};
 
 /// The result of one step of [`Sealer::update`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@
 mod async_streams;
 mod builder;
 mod envelope;
+#[cfg(feature = "object_store")]
+mod frames;
 mod in_memory;
 mod re_encrypt;
 mod streams;

@@ -1,0 +1,325 @@
+//! Encrypting the objects under a prefix again: under another key, or with other settings.
+
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, Result, UpdateVersion,
+};
+
+use super::copy::collect;
+use super::error::{generic, of_object};
+use super::read::strong_tag;
+use super::source::Source;
+use super::store::EncryptedStore;
+use super::sweep_report::ObjectSweepReport;
+use super::tasks::run;
+use super::wrapping_key::{self, WrappingKey};
+
+/// The largest object that is replaced in one piece, unless another length is set.
+const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
+
+/// Encrypts objects again whose data key is not wrapped by the current key: after the rotation of a
+/// KMS key, a change of its alias, or a change of the keyring or of the lengths of a store.
+///
+/// An object is replaced only if it is still the one that was read, through a conditional write. The
+/// sweep can therefore run while other programs write, be interrupted at any time, and be repeated:
+/// objects that are current are left alone, and cost one request for their header. A stopped process
+/// leaves the old or the new object.
+///
+/// Stores differ in what they can do conditionally. See
+/// [`allow_unconditional_replacement`](Self::allow_unconditional_replacement) for folders and for
+/// objects above [`max_in_memory`](Self::max_in_memory).
+///
+/// Attributes are kept. Tags are lost, because the trait of the store cannot read them. Versions that
+/// a bucket keeps of earlier objects remain under the old key. An object that cannot be decrypted is
+/// left unchanged and reported.
+///
+/// # Examples
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use object_store::memory::InMemory;
+/// use object_store::path::Path;
+/// use object_store::ObjectStoreExt;
+/// use strongroom::Kms;
+/// use strongroom::envelope::KmsKeyring;
+/// use strongroom::objects::{EncryptedStore, ObjectSweep};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let store = EncryptedStore::new(InMemory::new(), "reports", KmsKeyring::new(&kms, key)?)?;
+/// for name in ["2025/a.csv", "2025/b.csv", "2026/a.csv"] {
+///     store.put(&Path::from(name), "1;2;3".into()).await?;
+/// }
+/// kms.rotate_key_on_demand(key)?;
+///
+/// let sweep = ObjectSweep::new(&store).prefix(Path::from("2025"));
+/// let preview = sweep.clone().dry_run().run().await?;
+/// assert_eq!((preview.examined(), preview.changed()), (2, 2));
+/// let report = sweep.run().await?;
+/// assert!(report.changed() == 2 && report.is_complete());
+/// assert_eq!(sweep.run().await?.current(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use]
+pub struct ObjectSweep<T> {
+    reader: EncryptedStore<T>,
+    writer: EncryptedStore<T>,
+    prefix: Option<Path>,
+    start_after: Option<Path>,
+    dry_run: bool,
+    max_in_memory: u64,
+    unconditional: bool,
+}
+
+/// What happened to one object.
+enum Outcome {
+    Current,
+    Changed,
+    ChangedByOthers,
+    TooLarge,
+}
+
+impl<T: ObjectStore> ObjectSweep<T> {
+    /// Creates a sweep over a store, whose keyring must unwrap old data keys, too.
+    ///
+    /// If data keys are cached, clear the cache before: cached data keys are wrapped under the old key.
+    pub fn new(store: &EncryptedStore<T>) -> Self {
+        Self {
+            reader: store.clone(),
+            writer: store.clone(),
+            prefix: None,
+            start_after: None,
+            dry_run: false,
+            max_in_memory: DEFAULT_MAX_IN_MEMORY,
+            unconditional: false,
+        }
+    }
+
+    /// Reads old objects through another store, which has the settings with which they were written.
+    /// Both must have the same store below.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use std::sync::Arc;
+    /// use object_store::memory::InMemory;
+    /// use object_store::path::Path;
+    /// use object_store::ObjectStoreExt;
+    /// use strongroom::SecretBytes;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::objects::{EncryptedStore, ObjectSweep};
+    ///
+    /// let below = Arc::new(InMemory::new());
+    /// let keyring = |name| RawAesKeyring::new("laboratory", name, SecretBytes::zeroed(32));
+    /// let old = EncryptedStore::new(Arc::clone(&below), "reports", keyring("2025")?)?;
+    /// old.put(&Path::from("a.csv"), "1;2;3".into()).await?;
+    ///
+    /// let new = EncryptedStore::builder(below, "reports", keyring("2026")?).frame_length(4_096).build()?;
+    /// assert!(new.get(&Path::from("a.csv")).await.is_err());
+    /// assert_eq!(ObjectSweep::new(&new).read_with(&old).run().await?.changed(), 1);
+    /// assert_eq!(new.get(&Path::from("a.csv")).await?.bytes().await?, "1;2;3");
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_with(mut self, old: &EncryptedStore<T>) -> Self {
+        self.reader = old.clone();
+        self
+    }
+
+    /// Examines only objects under a prefix. Default: all objects.
+    pub fn prefix(mut self, prefix: Path) -> Self {
+        self.prefix = Some(prefix);
+        self
+    }
+
+    /// Examines only objects whose path is greater than this one, such as the
+    /// [`last`](ObjectSweepReport::last) of an earlier report. Useful only if the store lists objects in
+    /// order, as S3 does and a folder does not.
+    pub fn start_after(mut self, path: Path) -> Self {
+        self.start_after = Some(path);
+        self
+    }
+
+    /// Changes nothing, and reports the number of objects that would change. Objects that would change
+    /// are not decrypted.
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
+    /// Sets the size up to which an object is held in memory, in bytes, once as plaintext and once
+    /// encrypted. Default: 64 MiB. Only such objects can be replaced conditionally, because the trait of
+    /// the store has no conditional upload in parts.
+    pub const fn max_in_memory(mut self, bytes: u64) -> Self {
+        self.max_in_memory = bytes;
+        self
+    }
+
+    /// Also replaces objects that cannot be replaced conditionally: those above
+    /// [`max_in_memory`](Self::max_in_memory), and all objects of a store without conditional writes,
+    /// such as a folder. The object is compared once more before it is replaced. **A write by another
+    /// program between the comparison and the replacement is lost.** Default: such objects are
+    /// reported.
+    pub const fn allow_unconditional_replacement(mut self) -> Self {
+        self.unconditional = true;
+        self
+    }
+
+    /// Processes all objects.
+    ///
+    /// # Errors
+    /// - The errors of listing the store.
+    /// - The errors of the key source, if it generates no data key.
+    pub async fn run(&self) -> Result<ObjectSweepReport> {
+        let mut report = ObjectSweepReport::default();
+        let current = self.current_keys().await?;
+        let below = &self.writer.inner;
+        let mut listed = match &self.start_after {
+            Some(after) => below.list_with_offset(self.prefix.as_ref(), after),
+            None => below.list(self.prefix.as_ref()),
+        };
+        while let Some(meta) = listed.next().await {
+            let meta = meta?;
+            let outcome = self.examine(&meta, &current).await;
+            let path = meta.location;
+            match outcome {
+                Ok(Outcome::Current) => report.add_current(),
+                Ok(Outcome::Changed) => report.add_changed(),
+                Ok(Outcome::ChangedByOthers) | Err(object_store::Error::NotFound { .. }) => report.add_changed_by_others(),
+                Ok(Outcome::TooLarge) => report.add_too_large(path.clone()),
+                Err(error) => report.add_failure(path.clone(), error),
+            }
+            report.reach(path);
+        }
+        report.reach_end();
+        Ok(report)
+    }
+
+    /// Returns the keys that wrap the data key of a new object.
+    async fn current_keys(&self) -> Result<Vec<WrappingKey>> {
+        let (cipher, path) = (Arc::clone(&self.writer.cipher), Path::from("sweep"));
+        run(move || {
+            let (header, _) = cipher.seal_header(&path, None).map_err(generic)?;
+            cipher.parse_header(&header).map(|header| wrapping_key::of_header(&header)).map_err(generic)
+        })
+        .await
+    }
+
+    async fn examine(&self, meta: &ObjectMeta, current: &[WrappingKey]) -> Result<Outcome> {
+        let (reader, writer, path) = (&self.reader, &self.writer, &meta.location);
+        let longest = reader.cipher.geometry.header().max(writer.cipher.geometry.header());
+        let options = GetOptions::new().with_range(Some(GetRange::Bounded(0..longest)));
+        let found = writer.inner.get_opts(path, options).await?;
+        let length = usize::try_from(longest.min(found.meta.size)).unwrap_or(usize::MAX);
+        let bytes = Source::new(path, found.into_stream()).take(length).await?;
+        let header = bytes.with_slice(|bytes| writer.cipher.parse_header(bytes));
+        let header = header.map_err(|error| of_object(path, error))?;
+        let geometry = writer.cipher.geometry;
+        let has_lengths = header.encoded_length() == geometry.header_bytes()
+            && header.frame_length() == Some(geometry.frame_length());
+        if has_lengths && wrapping_key::of_header(&header) == current {
+            return Ok(Outcome::Current);
+        }
+        if self.dry_run {
+            return Ok(Outcome::Changed);
+        }
+        self.replace(path).await
+    }
+
+    /// Encrypts one object again.
+    async fn replace(&self, path: &Path) -> Result<Outcome> {
+        let found = self.reader.read(path, GetOptions::new()).await?;
+        let (meta, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
+        let (version, is_large) = (meta.version.clone(), meta.size > self.max_in_memory);
+        if is_large && !self.unconditional {
+            return Ok(Outcome::TooLarge);
+        }
+        if is_large {
+            let Some(unchanged) = self.is_unchanged(path, &meta).await? else { return Ok(Outcome::ChangedByOthers) };
+            let temporary = self.writer.temporary_name(path)?;
+            let uploaded = self.writer.upload(path, &temporary, found.into_stream(), attributes, extensions).await;
+            return self.put_in_place(path, &temporary, uploaded.map(drop), &unchanged).await;
+        }
+        let plaintext = collect(found.into_stream()).await?;
+        let sealed = self.writer.seal(path, plaintext).await?;
+        let mode = PutMode::Update(UpdateVersion { e_tag: strong_tag(&meta), version });
+        let options = PutOptions { mode, attributes, extensions, ..PutOptions::default() };
+        let replaced = match meta.e_tag.is_some() {
+            true => self.writer.inner.put_opts(path, sealed.clone(), options.clone()).await,
+            false => Err(object_store::Error::NotImplemented {
+                operation: "conditional write without an entity tag".to_owned(),
+                implementer: self.writer.to_string(),
+            }),
+        };
+        match replaced {
+            Ok(_) => Ok(Outcome::Changed),
+            Err(object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. }) => {
+                Ok(Outcome::ChangedByOthers)
+            }
+            Err(object_store::Error::NotImplemented { .. }) if self.unconditional => {
+                if self.is_unchanged(path, &meta).await?.is_none() {
+                    return Ok(Outcome::ChangedByOthers);
+                }
+                let options = PutOptions { mode: PutMode::Overwrite, ..options };
+                self.writer.inner.put_opts(path, sealed, options).await.map(|_| Outcome::Changed)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Moves a large object to its place, if the old one is still there.
+    async fn put_in_place(
+        &self,
+        path: &Path,
+        temporary: &Path,
+        uploaded: Result<()>,
+        old: &ObjectMeta,
+    ) -> Result<Outcome> {
+        uploaded?;
+        let below = &self.writer.inner;
+        let unchanged = self.is_unchanged(path, old).await;
+        if let Ok(Some(_)) = unchanged {
+            return below.rename(temporary, path).await.map(|()| Outcome::Changed);
+        }
+        below.delete(temporary).await?;
+        unchanged.map(|_| Outcome::ChangedByOthers)
+    }
+
+    /// Returns the metadata of the stored object, if it is still the one that was read.
+    async fn is_unchanged(&self, path: &Path, read: &ObjectMeta) -> Result<Option<ObjectMeta>> {
+        match self.writer.inner.head(path).await {
+            Ok(now) => {
+                let same = (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified);
+                Ok(same.then_some(now))
+            }
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl<T> Clone for ObjectSweep<T> {
+    fn clone(&self) -> Self {
+        Self {
+            reader: self.reader.clone(),
+            writer: self.writer.clone(),
+            prefix: self.prefix.clone(),
+            start_after: self.start_after.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for ObjectSweep<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectSweep")
+            .field("writer", &self.writer)
+            .field("prefix", &self.prefix)
+            .field("dry_run", &self.dry_run)
+            .finish_non_exhaustive()
+    }
+}

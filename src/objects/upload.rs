@@ -1,0 +1,218 @@
+//! Multipart uploads: parts are encrypted and uploaded concurrently.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::path::Path;
+use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::chunks::Chunks;
+use super::error::{generic, of_object};
+use super::tasks::run;
+use super::write::{seal_end, seal_span};
+use crate::message::FrameSealer;
+
+/// The smallest part of the upload below, other than the last. S3 rejects smaller ones.
+const SMALLEST_PART: usize = 5 << 20;
+
+/// An upload whose parts are encrypted.
+///
+/// Parts arrive in order, so the sequence numbers of their frames are known at once. Each part is
+/// encrypted by a task of its own, which starts when the part arrives, and is passed on in order:
+/// that determines its position in the upload below. Bytes that do not fill a frame, and parts smaller
+/// than [`SMALLEST_PART`], are buffered until the next part or the end.
+pub(super) struct EncryptedUpload {
+    path: Path,
+    frame: usize,
+    /// Sent before the first frame.
+    header: Option<Vec<u8>>,
+    sealer: Option<FrameSealer>,
+    /// Plaintext that is not yet in a frame.
+    pending: Chunks,
+    /// The number of parts that were passed on, or will be.
+    parts: usize,
+    below: Arc<Below>,
+}
+
+/// The upload below, and the parts that wait for their turn.
+struct Below(Mutex<State>);
+
+struct State {
+    upload: Option<Box<dyn MultipartUpload>>,
+    /// The number of the part to be passed on next.
+    next: usize,
+    waiting: BTreeMap<usize, (Result<Bytes>, oneshot::Sender<Result<UploadPart>>)>,
+    /// The number of parts that were uploaded.
+    uploaded: usize,
+    failed: bool,
+}
+
+impl EncryptedUpload {
+    pub(super) fn new(
+        path: &Path,
+        frame: usize,
+        header: Vec<u8>,
+        sealer: FrameSealer,
+        upload: Box<dyn MultipartUpload>,
+    ) -> Self {
+        let state =
+            State { upload: Some(upload), next: 0, waiting: BTreeMap::new(), uploaded: 0, failed: false };
+        Self {
+            path: path.clone(),
+            frame,
+            header: Some(header),
+            sealer: Some(sealer),
+            pending: Chunks::default(),
+            parts: 0,
+            below: Arc::new(Below(Mutex::new(state))),
+        }
+    }
+
+    fn ended(&self) -> object_store::Error {
+        generic(format!("the upload of {} was completed, aborted, or has failed: start another one", self.path))
+    }
+
+    /// Encrypts all complete frames that are pending, as the next part.
+    fn submit(&mut self) -> Result<UploadPart> {
+        let frames = self.pending.len() / self.frame;
+        let sealer = self.sealer.as_mut().ok_or_else(|| {
+            generic(format!("the upload of {} was completed or aborted: start another one", self.path))
+        })?;
+        let span = sealer.reserve(frames).map_err(|error| of_object(&self.path, error.into()))?;
+        let plaintext = self.pending.split_to(frames * self.frame);
+        let (number, header) = (self.parts, self.header.take().unwrap_or_default());
+        self.parts += 1;
+        let (send, receive) = oneshot::channel();
+        let (below, path, frame) = (Arc::clone(&self.below), self.path.clone(), self.frame);
+        let seal = move || {
+            let sealed = seal_span(span, plaintext, frame, header).map_err(|error| of_object(&path, error.into()));
+            below.pass_on(number, sealed, send);
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(seal)),
+            Err(_) => seal(),
+        }
+        let below = Arc::clone(&self.below);
+        Ok(Box::pin(async move {
+            let upload = receive.await.map_err(generic).and_then(|upload| upload);
+            let uploaded = match upload {
+                Ok(upload) => upload.await,
+                Err(error) => Err(error),
+            };
+            below.note(uploaded.is_ok());
+            uploaded
+        }))
+    }
+}
+
+impl Below {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes on a part, and those after it that wait for it.
+    fn pass_on(&self, number: usize, sealed: Result<Bytes>, send: oneshot::Sender<Result<UploadPart>>) {
+        let mut state = self.state();
+        state.waiting.insert(number, (sealed, send));
+        let mut number = state.next;
+        while let Some((sealed, send)) = state.waiting.remove(&number) {
+            number += 1;
+            let failed = state.failed;
+            let upload = match (sealed, state.upload.as_mut()) {
+                (Ok(bytes), Some(upload)) if !failed => Ok(upload.put_part(PutPayload::from(bytes))),
+                (Err(error), _) => {
+                    state.failed = true;
+                    Err(error)
+                }
+                (Ok(_), _) => Err(generic("the upload was aborted, or an earlier part of it failed")),
+            };
+            // Nobody waits for a part whose future was dropped. The upload cannot be completed then.
+            drop(send.send(upload));
+        }
+        state.next = number;
+    }
+
+    fn note(&self, succeeded: bool) {
+        let mut state = self.state();
+        state.uploaded += usize::from(succeeded);
+        state.failed |= !succeeded;
+    }
+
+    fn take(&self) -> Option<Box<dyn MultipartUpload>> {
+        self.state().upload.take()
+    }
+
+    fn put_back(&self, upload: Box<dyn MultipartUpload>) {
+        self.state().upload = Some(upload);
+    }
+
+    /// Returns `true` if this many parts were uploaded, and none failed.
+    fn is_complete(&self, parts: usize) -> bool {
+        let state = self.state();
+        !state.failed && state.uploaded == parts
+    }
+}
+
+#[async_trait]
+impl MultipartUpload for EncryptedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        data.into_iter().for_each(|bytes| self.pending.push(bytes));
+        // The frames that the part would consist of are long enough, whatever their length.
+        if self.pending.len() / self.frame * self.frame < SMALLEST_PART {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        self.submit().unwrap_or_else(|error| Box::pin(std::future::ready(Err(error))))
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        if !self.below.is_complete(self.parts) {
+            let text = "a part of the upload failed, or its future was not awaited: abort the upload";
+            return Err(generic(format!("{} cannot be completed: {text}", self.path)));
+        }
+        let sealer = self.sealer.take().ok_or_else(|| self.ended())?;
+        let (header, plaintext) = (self.header.take().unwrap_or_default(), std::mem::take(&mut self.pending));
+        let (path, frame) = (self.path.clone(), self.frame);
+        let sealed = run(move || {
+            seal_end(header, sealer, plaintext, frame).map_err(|error| of_object(&path, error.into()))
+        });
+        let sealed = sealed.await?;
+        let mut upload = self.below.take().ok_or_else(|| self.ended())?;
+        let last = upload.put_part(PutPayload::from(sealed)).await;
+        let result = match last {
+            Ok(()) => upload.complete().await,
+            Err(error) => Err(error),
+        };
+        if result.is_err() {
+            // So that it can be aborted.
+            self.below.put_back(upload);
+        }
+        result
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        self.sealer = None;
+        self.pending = Chunks::default();
+        let mut upload = self.below.take().ok_or_else(|| self.ended())?;
+        let result = upload.abort().await;
+        if result.is_err() {
+            // So that the caller can try again.
+            self.below.put_back(upload);
+        }
+        result
+    }
+}
+
+impl fmt::Debug for EncryptedUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptedUpload")
+            .field("path", &self.path)
+            .field("parts", &self.parts)
+            .field("pending", &self.pending.len())
+            .finish_non_exhaustive()
+    }
+}
