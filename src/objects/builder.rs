@@ -11,7 +11,7 @@ use super::geometry::{DEFAULT_HEADER_LENGTH, Geometry};
 use super::store::EncryptedStore;
 use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::crypto::CryptoBackend;
-use crate::envelope::MaterialsManager;
+use crate::envelope::{IntoMaterialsManager, MaterialsManager};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::DEFAULT_FRAME_LENGTH;
 
@@ -66,6 +66,33 @@ pub struct EncryptedStoreBuilder<T> {
     frame_length: u32,
     backend: CryptoBackend,
     threads: usize,
+}
+
+impl<T: ObjectStore> EncryptedStore<T> {
+    /// Creates a store with the default settings. `bucket` is a name that becomes a part of the
+    /// encryption context of every object. It need not be the name of the bucket, but must not change.
+    ///
+    /// Data keys come from a keyring, or from a materials manager such as
+    /// [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager).
+    ///
+    /// # Errors
+    /// - The errors of [`EncryptedStoreBuilder::build`].
+    pub fn new<Kind: ?Sized>(
+        inner: T,
+        bucket: impl Into<String>,
+        keys: impl IntoMaterialsManager<Kind>,
+    ) -> Result<Self> {
+        Self::builder(inner, bucket, keys).build()
+    }
+
+    /// Returns a builder for a store with other settings.
+    pub fn builder<Kind: ?Sized>(
+        inner: T,
+        bucket: impl Into<String>,
+        keys: impl IntoMaterialsManager<Kind>,
+    ) -> EncryptedStoreBuilder<T> {
+        EncryptedStoreBuilder::new(inner, bucket.into(), Arc::new(keys.into_materials_manager()))
+    }
 }
 
 impl<T: ObjectStore> EncryptedStoreBuilder<T> {

@@ -5,8 +5,8 @@ use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use object_store::path::Path;
 use object_store::{
-    Attributes, CopyMode, CopyOptions, Extensions, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt,
-    PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
+    Attributes, CopyMode, CopyOptions, Extensions, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
 };
 
 use super::binding::PathBinding;
@@ -53,7 +53,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
         }
         if from == to {
             // Without this case, the object would be deleted after the copy.
-            self.head(from).await?;
+            self.read_head(from, GetOptions::new()).await?;
             return match options.target_mode {
                 RenameTargetMode::Overwrite => Ok(()),
                 RenameTargetMode::Create => Err(object_store::Error::AlreadyExists {

@@ -85,7 +85,8 @@ impl<T: ObjectStore> EncryptedStore<T> {
         // object, they are requested again, one after the other.
         let frames = if to_end { GetRange::Offset(request.start) } else { GetRange::Bounded(request.clone()) };
         let frames = self.inner.get_opts(path, GetOptions { range: Some(frames), ..options.clone() });
-        let header = self.inner.get_opts(path, GetOptions { range: Some(GetRange::Bounded(0..header)), ..options.clone() });
+        let header =
+            self.inner.get_opts(path, GetOptions { range: Some(GetRange::Bounded(0..header)), ..options.clone() });
         let (header, frames) = futures_util::future::join(header, frames).await;
         let opened = self.open(path, header?).await?;
         // Before the error of the other request, which the start of the range may have caused.
@@ -112,8 +113,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
         let layout = self.layout_of(path, &found.meta)?;
         let size = layout.plaintext_size();
         let plaintext = range.map_or(Ok(0..size), |range| range.as_range(size)).map_err(generic)?;
-        let (stored, attributes, extensions) =
-            (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
+        let (stored, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
         let mut source = Source::new(path, found.into_stream());
         let opener = self.open_header(path, &mut source).await?;
         let first = layout.frames(plaintext.clone()).first;
@@ -192,8 +192,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
     /// Verifies the header of an object, with which the body of a response begins.
     async fn open(&self, path: &Path, found: GetResult) -> Result<Opened> {
         let layout = self.layout_of(path, &found.meta)?;
-        let (stored, attributes, extensions) =
-            (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
+        let (stored, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
         let opener = self.open_header(path, &mut Source::new(path, found.into_stream())).await?;
         Ok(Opened { opener, layout, stored, attributes, extensions })
     }

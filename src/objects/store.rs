@@ -1,25 +1,11 @@
-//! The encrypted store, and its implementation of the trait of the crate `object_store`.
+//! An encrypted store: the store below, and what encrypts its objects.
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::stream::{BoxStream, StreamExt, TryStreamExt};
-use object_store::path::Path;
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, RenameOptions, Result,
-};
+use object_store::ObjectStore;
 
-use super::builder::EncryptedStoreBuilder;
 use super::cipher::ObjectCipher;
-use super::error::of_object;
-use super::geometry::Geometry;
-use super::tasks::run;
-use super::upload::EncryptedUpload;
-use crate::envelope::IntoMaterialsManager;
 
 /// An [`ObjectStore`] whose objects are encrypted before they reach another one.
 ///
@@ -41,7 +27,7 @@ use crate::envelope::IntoMaterialsManager;
 /// [`error_inside`](super::error_inside) returns the error of this crate inside an error of the store.
 ///
 /// [`PathBinding`]: super::PathBinding
-/// [`threads`]: EncryptedStoreBuilder::threads
+/// [`threads`]: super::EncryptedStoreBuilder::threads
 ///
 /// # Examples
 /// ```
@@ -75,31 +61,6 @@ pub struct EncryptedStore<T> {
 }
 
 impl<T: ObjectStore> EncryptedStore<T> {
-    /// Creates a store with the default settings. `bucket` is a name that becomes a part of the
-    /// encryption context of every object. It need not be the name of the bucket, but must not change.
-    ///
-    /// Data keys come from a keyring, or from a materials manager such as
-    /// [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager).
-    ///
-    /// # Errors
-    /// - The errors of [`EncryptedStoreBuilder::build`].
-    pub fn new<Kind: ?Sized>(
-        inner: T,
-        bucket: impl Into<String>,
-        keys: impl IntoMaterialsManager<Kind>,
-    ) -> crate::error::Result<Self> {
-        Self::builder(inner, bucket, keys).build()
-    }
-
-    /// Returns a builder for a store with other settings.
-    pub fn builder<Kind: ?Sized>(
-        inner: T,
-        bucket: impl Into<String>,
-        keys: impl IntoMaterialsManager<Kind>,
-    ) -> EncryptedStoreBuilder<T> {
-        EncryptedStoreBuilder::new(inner, bucket.into(), Arc::new(keys.into_materials_manager()))
-    }
-
     /// Returns the store below, which contains the encrypted objects.
     pub fn inner(&self) -> &T {
         &self.inner
@@ -124,88 +85,6 @@ impl<T: ObjectStore> EncryptedStore<T> {
     pub fn stored_size(&self, plaintext: u64) -> Option<u64> {
         self.cipher.geometry.stored_size(plaintext)
     }
-
-    /// Starts an upload under a name, of an object that is encrypted for a path.
-    pub(super) async fn start_upload(
-        &self,
-        path: &Path,
-        name: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        let (cipher, owned) = (Arc::clone(&self.cipher), path.clone());
-        // Before the upload below, which would remain if the key source failed.
-        let begun = run(move || cipher.seal_header(&owned, None).map_err(|error| of_object(&owned, error)));
-        let (header, sealer) = begun.await?;
-        let upload = self.inner.put_multipart_opts(name, options).await?;
-        Ok(Box::new(EncryptedUpload::new(path, self.cipher.geometry.frame_bytes(), header, sealer, upload)))
-    }
-}
-
-#[async_trait]
-impl<T: ObjectStore> ObjectStore for EncryptedStore<T> {
-    async fn put_opts(&self, location: &Path, payload: PutPayload, opts: PutOptions) -> Result<PutResult> {
-        let sealed = self.seal(location, payload).await?;
-        self.inner.put_opts(location, sealed, opts).await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        opts: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.start_upload(location, location, opts).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        match options.head {
-            true => self.read_head(location, options).await,
-            false => self.read(location, options).await,
-        }
-    }
-
-    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.read_ranges(location, ranges).await
-    }
-
-    fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        let geometry = self.cipher.geometry;
-        self.inner.list(prefix).map_ok(move |meta| with_plaintext_size(geometry, meta)).boxed()
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        let geometry = self.cipher.geometry;
-        self.inner.list_with_offset(prefix, offset).map_ok(move |meta| with_plaintext_size(geometry, meta)).boxed()
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let mut listed = self.inner.list_with_delimiter(prefix).await?;
-        let objects = listed.objects.into_iter();
-        listed.objects = objects.map(|meta| with_plaintext_size(self.cipher.geometry, meta)).collect();
-        Ok(listed)
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.copy_object(from, to, options).await
-    }
-
-    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
-        self.rename_object(from, to, options).await
-    }
-}
-
-/// Replaces the stored size. An object of a size that no encrypted one has keeps its stored size, so
-/// that a listing shows it; reading it is an error.
-fn with_plaintext_size(geometry: Geometry, meta: ObjectMeta) -> ObjectMeta {
-    let size = geometry.plaintext_size(meta.size).unwrap_or(meta.size);
-    ObjectMeta { size, ..meta }
 }
 
 impl<T> Clone for EncryptedStore<T> {

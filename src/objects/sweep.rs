@@ -189,7 +189,9 @@ impl<T: ObjectStore> ObjectSweep<T> {
             match outcome {
                 Ok(Outcome::Current) => report.add_current(),
                 Ok(Outcome::Changed) => report.add_changed(),
-                Ok(Outcome::ChangedByOthers) | Err(object_store::Error::NotFound { .. }) => report.add_changed_by_others(),
+                Ok(Outcome::ChangedByOthers) | Err(object_store::Error::NotFound { .. }) => {
+                    report.add_changed_by_others()
+                }
                 Ok(Outcome::TooLarge) => report.add_too_large(path.clone()),
                 Err(error) => report.add_failure(path.clone(), error),
             }
@@ -293,7 +295,8 @@ impl<T: ObjectStore> ObjectSweep<T> {
     async fn is_unchanged(&self, path: &Path, read: &ObjectMeta) -> Result<Option<ObjectMeta>> {
         match self.writer.inner.head(path).await {
             Ok(now) => {
-                let same = (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified);
+                let same =
+                    (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified);
                 Ok(same.then_some(now))
             }
             Err(object_store::Error::NotFound { .. }) => Ok(None),

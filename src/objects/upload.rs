@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 
 use super::chunks::Chunks;
 use super::error::{generic, of_object};
+use super::seal::{seal_end, seal_span};
 use super::tasks::run;
-use super::write::{seal_end, seal_span};
 use crate::message::FrameSealer;
 
 /// The smallest part of the upload below, other than the last. S3 rejects smaller ones.
@@ -60,8 +60,7 @@ impl EncryptedUpload {
         sealer: FrameSealer,
         upload: Box<dyn MultipartUpload>,
     ) -> Self {
-        let state =
-            State { upload: Some(upload), next: 0, waiting: BTreeMap::new(), uploaded: 0, failed: false };
+        let state = State { upload: Some(upload), next: 0, waiting: BTreeMap::new(), uploaded: 0, failed: false };
         Self {
             path: path.clone(),
             frame,
@@ -177,9 +176,8 @@ impl MultipartUpload for EncryptedUpload {
         let sealer = self.sealer.take().ok_or_else(|| self.ended())?;
         let (header, plaintext) = (self.header.take().unwrap_or_default(), std::mem::take(&mut self.pending));
         let (path, frame) = (self.path.clone(), self.frame);
-        let sealed = run(move || {
-            seal_end(header, sealer, plaintext, frame).map_err(|error| of_object(&path, error.into()))
-        });
+        let sealed =
+            run(move || seal_end(header, sealer, plaintext, frame).map_err(|error| of_object(&path, error.into())));
         let sealed = sealed.await?;
         let mut upload = self.below.take().ok_or_else(|| self.ended())?;
         let last = upload.put_part(PutPayload::from(sealed)).await;

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use object_store::path::Path;
-use object_store::{ObjectStore, PutPayload, Result};
+use object_store::{MultipartUpload, ObjectStore, PutMultipartOptions, PutPayload, Result};
 
 use super::chunks::Chunks;
 use super::error::of_object;
+use super::seal::{BATCH, seal_end, seal_span};
 use super::store::EncryptedStore;
 use super::tasks::run;
-use crate::message::{FrameSealer, FrameSpan, MessageError};
-
-/// Bytes of plaintext that are encrypted by one task, and at most one frame more.
-const BATCH: usize = 1 << 20;
+use super::upload::EncryptedUpload;
 
 impl<T: ObjectStore> EncryptedStore<T> {
     /// Encrypts an object.
@@ -54,46 +52,19 @@ impl<T: ObjectStore> EncryptedStore<T> {
         parts.push(end.await?);
         Ok(parts.into_iter().collect())
     }
-}
 
-/// Seals regular frames after `output`.
-pub(super) fn seal_span(
-    mut span: FrameSpan,
-    mut plaintext: Chunks,
-    frame: usize,
-    mut output: Vec<u8>,
-) -> std::result::Result<Bytes, MessageError> {
-    output.reserve(plaintext.len() + span.frames() * 32);
-    seal_batches(&mut span, &mut plaintext, frame, &mut output)?;
-    Ok(output.into())
-}
-
-/// Seals the last regular frames and the final frame after `output`. The final frame is empty only if
-/// the plaintext is.
-pub(super) fn seal_end(
-    mut output: Vec<u8>,
-    mut sealer: FrameSealer,
-    mut plaintext: Chunks,
-    frame: usize,
-) -> std::result::Result<Bytes, MessageError> {
-    let regular = plaintext.len().saturating_sub(1) / frame;
-    output.reserve(plaintext.len() + regular * 32 + 40);
-    seal_batches(&mut sealer.reserve(regular)?, &mut plaintext, frame, &mut output)?;
-    plaintext.with_slice(|last| sealer.finish(last, &mut output))?;
-    Ok(output.into())
-}
-
-/// Seals all frames of a span, a batch at a time: plaintext that is not contiguous is copied.
-fn seal_batches(
-    span: &mut FrameSpan,
-    plaintext: &mut Chunks,
-    frame: usize,
-    output: &mut Vec<u8>,
-) -> std::result::Result<(), MessageError> {
-    while span.frames() > 0 {
-        let batch = span.split_to((BATCH / frame).max(1));
-        let bytes = plaintext.split_to(batch.frames() * frame);
-        bytes.with_slice(|bytes| batch.seal(bytes, output))?;
+    /// Starts an upload under a name, of an object that is encrypted for a path.
+    pub(super) async fn start_upload(
+        &self,
+        path: &Path,
+        name: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        let (cipher, owned) = (Arc::clone(&self.cipher), path.clone());
+        // Before the upload below, which would remain if the key source failed.
+        let begun = run(move || cipher.seal_header(&owned, None).map_err(|error| of_object(&owned, error)));
+        let (header, sealer) = begun.await?;
+        let upload = self.inner.put_multipart_opts(name, options).await?;
+        Ok(Box::new(EncryptedUpload::new(path, self.cipher.geometry.frame_bytes(), header, sealer, upload)))
     }
-    Ok(())
 }

@@ -1,0 +1,1 @@
+//! This package consists of the tests and benchmarks of the feature `object_store`.

@@ -1,0 +1,15 @@
+//! The tests of the feature `object_store`.
+
+mod binding;
+mod conditions;
+mod faults;
+mod interop;
+mod keys;
+mod kills;
+mod multipart;
+mod properties;
+mod ranges;
+mod suite;
+mod support;
+mod sweep;
+mod tampering;
