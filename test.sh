@@ -101,8 +101,8 @@ fi
 # The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
 # disk faults, damage to every byte, every test of the KMS on PostgreSQL, hundreds of kills of processes
 # that change parameters, thousands of kills of a database server and every fault of its network,
-# thousands of kills of sweeps over encrypted columns and sweeps over a million rows, ten thousand
-# connections, and every return value of a token at every call.
+# thousands of kills of sweeps over encrypted columns and sweeps over a million rows, hundreds of kills of
+# processes that write and re-encrypt objects, ten thousand connections, and every return value of a token at every call.
 if [ -n "$long" ]; then
     long_test() { timed env "$@"; }
     it=("${all[@]}" --test it -- --nocapture)
@@ -115,6 +115,7 @@ if [ -n "$long" ]; then
     long_test STRONGROOM_SWEEP_KILLS=600 "${it[@]}" sweep_kills::
     long_test STRONGROOM_SWEEP_ROWS=1000000 "${it[@]}" memory_does_not_grow_with_the_table a_long_table_is_converted
     long_test STRONGROOM_CONNECTIONS=10000 STRONGROOM_FLOOD=200000 STRONGROOM_ENDPOINT_KILLS=100 "${all[@]}" --test server -- --nocapture crowds:: floods:: kills::
+    long_test STRONGROOM_OBJECT_KILLS=300 "${all[@]}" --test objects -- --nocapture kills::
     long_test STRONGROOM_GRANTS=50000 "${all[@]}" --lib grants_as_its_quota
     long_test STRONGROOM_HSM_FAULTS=all "${it[@]}" pkcs11::faults:: hsm::kills:: hsm::named_keys:: hsm::interrupted_generations:: cut_off
 fi

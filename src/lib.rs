@@ -120,6 +120,7 @@
 //! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
 //! | `s3-encryption` | no | objects in the format of the Amazon S3 Encryption Client |
 //! | `volumes` | no | encrypted volumes: AES-256-XTS over sectors, and keys for LUKS2 |
+//! | `object_store` | no | encrypted objects in S3, other clouds and folders, with the crate of that name |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
 //! Features only add: enabling one never changes the results of existing APIs.

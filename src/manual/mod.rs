@@ -15,6 +15,7 @@
 //! |---|---|
 //! | encrypt values in a database, and search for them | [`columns`] |
 //! | encrypt files, objects and messages | [`envelopes`]: keyrings, reading modes, errors |
+//! | encrypt objects in S3, other clouds or folders, with ranges | `objects` (with the feature `object_store`) |
 //! | separate customers, and delete one of them for good | [`tenants`] |
 //! | store configuration and secrets by name | `parameters` (with the feature `parameters`) |
 //! | exchange objects with the Amazon S3 Encryption Client | `s3_encryption` (with the feature `s3-encryption`) |
@@ -64,6 +65,10 @@ pub mod differences {}
 // Build something
 #[doc = include_str!("columns.md")]
 pub mod columns {}
+
+#[cfg(feature = "object_store")]
+#[doc = include_str!("objects.md")]
+pub mod objects {}
 
 #[doc = include_str!("envelopes.md")]
 pub mod envelopes {}
