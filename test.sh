@@ -101,8 +101,9 @@ fi
 # The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
 # disk faults, damage to every byte, every test of the KMS on PostgreSQL, hundreds of kills of processes
 # that change parameters, thousands of kills of a database server and every fault of its network,
-# thousands of kills of sweeps over encrypted columns and sweeps over a million rows, hundreds of kills of
-# processes that write and re-encrypt objects, ten thousand connections, and every return value of a token at every call.
+# thousands of kills of sweeps over encrypted columns and sweeps over a million rows, hundreds of
+# kills of processes that write and re-encrypt objects, ten thousand connections, and every return
+# value of a token at every call.
 if [ -n "$long" ]; then
     long_test() { timed env "$@"; }
     it=("${all[@]}" --test it -- --nocapture)

@@ -112,6 +112,32 @@ references |= {f"signing_{name}": reference(3, code, 2, public_of(name)) for nam
 for name, content in references.items():
     (folder / f"{name}.seed").write_bytes(content)
 
+# Objects: lengths of header and frame, a stored size, a range, the binding, modifications, the plaintext
+# with a byte before each, and another range.
+folder = ROOT / "corpus" / "object"
+folder.mkdir(parents=True, exist_ok=True)
+
+
+def object_case(header, frame, stored, start, end, binding, edits, size, first, last):
+    plaintext = b"".join(bytes([1, index % 256]) for index in range(size)) + b"\0"
+    return struct.pack("<IIQQQB", header, frame, stored, start, end, binding) + edits + plaintext + bytes([first, last])
+
+
+objects = {
+    "empty": object_case(300, 32, 340, 0, 0, 0, b"\0", 0, 0, 0),
+    "one_frame": object_case(300, 32, 372, 0, 32, 1, b"\0", 32, 0, 32),
+    "empty_final_frame": object_case(300, 32, 404, 31, 32, 2, b"\0", 33, 31, 33),
+    "impossible_size": object_case(300, 32, 373, 0, 1, 0, b"\0", 64, 32, 64),
+    "several_frames": object_case(2048, 65536, 2048 + 40 + 4 * 65568, 65535, 131073, 0, b"\0", 100, 20, 90),
+    "largest": object_case(65536, 1 << 24, (1 << 64) - 1, 0, (1 << 64) - 1, 1, b"\0", 5, 1, 4),
+    "most_frames": object_case(256, 16, 256 + 40 + 48 * ((1 << 32) - 2), 1 << 35, (1 << 35) + 1, 0, b"\0", 1, 0, 255),
+    "short_header": object_case(255, 16, 400, 0, 1, 0, b"\0", 1, 0, 1),
+}
+for kind in range(8):
+    objects[f"edit_{kind}"] = object_case(300, 32, 500, 0, 1, kind, bytes([1, kind * 32, 17, 0, 0, 0, 1, 9, 0, 0, 0, 0]), 80, 10, 70)
+for name, content in objects.items():
+    (folder / f"{name}.seed").write_bytes(content)
+
 # The documents of the tables. After a zero byte, each is followed by the encryption context.
 folder = ROOT / "corpus" / "policy"
 folder.mkdir(parents=True, exist_ok=True)
