@@ -71,7 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("restored {} files, which are unchanged", objects.len());
 
-    // Who can write to the folder can delete objects, but cannot put one in the place of another.
+    // An attacker with write access to the folder can delete objects, but cannot exchange them.
     folder.copy(&Path::from("monday/notes.txt"), &Path::from("monday/settings.txt")).await?;
     let refused = backup.get(&Path::from("monday/settings.txt")).await.err().ok_or("an exchanged object")?;
     assert_eq!(error_inside(&refused).map(|error| error.kind()), Some(ErrorKind::ContextMismatch));

@@ -31,7 +31,7 @@ const ENTRY_OVERHEAD: usize = 6;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PathBinding {
     /// The path is in the encryption context, where key policies and the audit trail see it. Every
-    /// object has a data key of its own.
+    /// object has a separate data key.
     #[default]
     Context,
     /// The path is in the authenticated header of the object, and not in the encryption context. Many
@@ -40,8 +40,8 @@ pub enum PathBinding {
     /// of S3.
     Header,
     /// Objects may be moved, copied and renamed by other programs within the bucket. **An attacker
-    /// who can write to the store can then exchange objects unnoticed.** Copies and renames are made
-    /// by the store itself, without encrypting again.
+    /// with write access to the store can then exchange objects unnoticed.** The store below copies
+    /// and renames objects, without encrypting them again.
     Movable,
 }
 

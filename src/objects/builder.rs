@@ -35,9 +35,10 @@ const MAX_THREADS: usize = 64;
 /// use object_store::memory::InMemory;
 /// use object_store::path::Path;
 /// use object_store::ObjectStoreExt;
-/// use strongroom::Kms;
+/// use strongroom::crypto::RUST_CRYPTO;
 /// use strongroom::envelope::{CachingMaterialsManager, KmsKeyring};
 /// use strongroom::objects::{EncryptedStore, PathBinding};
+/// use strongroom::{EncryptionContext, Kms};
 ///
 /// let kms = Kms::in_memory()?;
 /// let keyring = KmsKeyring::new(&kms, kms.create_key(Default::default())?.key_id())?;
@@ -45,7 +46,11 @@ const MAX_THREADS: usize = 64;
 /// let cache = manager.cache().clone();
 /// let store = EncryptedStore::builder(InMemory::new(), "reports", manager)
 ///     .path_binding(PathBinding::Header)
+///     .context(&EncryptionContext::from([("tenant", "42")]))
+///     .header_length(1_024)
 ///     .frame_length(16 << 10)
+///     .threads(2)
+///     .backend(RUST_CRYPTO)
 ///     .build()?;
 ///
 /// for number in 0..10 {
@@ -86,6 +91,19 @@ impl<T: ObjectStore> EncryptedStore<T> {
     }
 
     /// Returns a builder for a store with other settings.
+    ///
+    /// # Examples
+    /// ```
+    /// use object_store::memory::InMemory;
+    /// use strongroom::SecretBytes;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::objects::EncryptedStore;
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let store = EncryptedStore::builder(InMemory::new(), "reports", keyring).header_length(512).build()?;
+    /// assert_eq!(store.stored_size(0), Some(512 + 40));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn builder<Kind: ?Sized>(
         inner: T,
         bucket: impl Into<String>,

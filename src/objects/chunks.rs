@@ -39,7 +39,7 @@ impl Chunks {
         front
     }
 
-    /// Calls a function with all bytes in one piece. A copy is wiped afterwards, because it may be
+    /// Calls a function with all bytes, contiguously. A copy is wiped afterwards, because it may be
     /// plaintext.
     pub(super) fn with_slice<R>(&self, work: impl FnOnce(&[u8]) -> R) -> R {
         match self.parts.len() {

@@ -13,7 +13,7 @@ use super::binding::PathBinding;
 use super::error::generic;
 use super::store::EncryptedStore;
 
-/// The largest object that is copied in one piece.
+/// The largest object that is copied by a single write.
 const IN_ONE_PIECE: u64 = 16 << 20;
 
 /// The length of the parts of a longer one.
@@ -87,7 +87,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
         copied.and(deleted)
     }
 
-    /// Returns a new name beside an object.
+    /// Returns a new name in the folder of an object.
     pub(super) fn temporary_name(&self, path: &Path) -> Result<Path> {
         let mut random = [0; 8];
         self.cipher.backend.random().fill(&mut random).map_err(generic)?;

@@ -63,7 +63,7 @@ pub(super) fn of_object(path: &Path, error: Error) -> object_store::Error {
     }
 }
 
-/// Returns an error with a text that describes what is wrong with an object.
+/// Returns an error with a text that describes the defect of an object.
 pub(super) fn invalid(path: &Path, text: &'static str) -> object_store::Error {
     of_object(path, Error::new(ErrorKind::InvalidMessage, text))
 }

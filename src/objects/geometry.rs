@@ -23,7 +23,7 @@ const FRAME_LENGTHS: Range<u32> = 16..(16 << 20) + 1;
 ///
 /// With `h` and `f` for these lengths, an object of `n` bytes of plaintext is stored as
 /// `h + n + 32 * k + 40` bytes, where `k` is the number of its regular frames. A writer that knows the
-/// length makes the last `1..=f` bytes the final frame. A multipart upload does not know it in time,
+/// length puts the last `1..=f` bytes into the final frame. A multipart upload does not know it in time,
 /// so its final frame has `0..f` bytes. Both give the same `n` for a stored size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Geometry {
@@ -49,7 +49,7 @@ pub(super) struct Frames {
     pub(super) first: u64,
     /// The number of frames, at least one.
     pub(super) count: u64,
-    /// Whether the last of them is the final frame of the object.
+    /// `true` if the last of them is the final frame of the object.
     pub(super) ends: bool,
     /// The requested part of the plaintext of the object.
     pub(super) plaintext: Range<u64>,
@@ -139,7 +139,7 @@ impl Layout {
         self.regular.saturating_mul(self.geometry.frame()).saturating_add(self.last)
     }
 
-    /// Returns the frames that contain a range of the plaintext, which lies within it. The final frame
+    /// Returns the frames that contain a range of the plaintext. The final frame
     /// is included if the range reaches the end of the object, so that the end is authenticated.
     pub(super) fn frames(self, plaintext: Range<u64>) -> Frames {
         let frame = self.geometry.frame();

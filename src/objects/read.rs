@@ -21,10 +21,10 @@ use crate::message::FrameOpener;
 /// Stored bytes that are decrypted by one task, and at most one frame more.
 const BATCH: u64 = 1 << 20;
 
-/// A range is read with the header in one request if this many bytes or fewer lie between them.
+/// A range is read with the header in one request if at most this many bytes separate them.
 const SHORT_GAP: u64 = 128 << 10;
 
-/// The number of times that a read starts again because the object was replaced meanwhile.
+/// The number of attempts to read a range of an object that is being replaced.
 const ATTEMPTS: usize = 8;
 
 /// An object whose header was verified.
@@ -277,7 +277,7 @@ fn open_batch(
     opener.open(first, count, batch.ends, bytes)
 }
 
-/// Returns `true` if two responses are of the same version of an object, as far as the store tells.
+/// Returns `true` if two responses are of the same version of an object, as far as the store reports it.
 fn is_same(one: &ObjectMeta, other: &ObjectMeta) -> bool {
     (&one.e_tag, &one.version, one.size) == (&other.e_tag, &other.version, other.size)
         && (one.e_tag.is_some() || one.last_modified == other.last_modified)

@@ -18,7 +18,7 @@ use super::sweep_report::ObjectSweepReport;
 use super::tasks::run;
 use super::wrapping_key::{self, WrappingKey};
 
-/// The largest object that is replaced in one piece, unless another length is set.
+/// The largest object that is replaced by a single write, unless another length is set.
 const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 
 /// Encrypts objects again whose data key is not wrapped by the current key: after the rotation of a
@@ -29,7 +29,7 @@ const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 /// objects that are current are left alone, and cost one request for their header. A stopped process
 /// leaves the old or the new object.
 ///
-/// Stores differ in what they can do conditionally. See
+/// Not every store has conditional writes. See
 /// [`allow_unconditional_replacement`](Self::allow_unconditional_replacement) for folders and for
 /// objects above [`max_in_memory`](Self::max_in_memory).
 ///
@@ -60,7 +60,11 @@ const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 /// assert_eq!((preview.examined(), preview.changed()), (2, 2));
 /// let report = sweep.run().await?;
 /// assert!(report.changed() == 2 && report.is_complete());
-/// assert_eq!(sweep.run().await?.current(), 2);
+/// assert_eq!(sweep.clone().start_after(Path::from("2025/a.csv")).run().await?.current(), 1);
+///
+/// // In a folder, or for objects that are larger than the memory for them.
+/// let rest = ObjectSweep::new(&store).max_in_memory(1 << 20).allow_unconditional_replacement();
+/// assert_eq!(rest.run().await?.changed(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -75,7 +79,7 @@ pub struct ObjectSweep<T> {
     unconditional: bool,
 }
 
-/// What happened to one object.
+/// The result for one object.
 enum Outcome {
     Current,
     Changed,
@@ -273,7 +277,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
         }
     }
 
-    /// Moves a large object to its place, if the old one is still there.
+    /// Moves a large object to its place, unless the old one was replaced.
     async fn put_in_place(
         &self,
         path: &Path,

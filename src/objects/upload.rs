@@ -23,7 +23,7 @@ const SMALLEST_PART: usize = 5 << 20;
 /// An upload whose parts are encrypted.
 ///
 /// Parts arrive in order, so the sequence numbers of their frames are known at once. Each part is
-/// encrypted by a task of its own, which starts when the part arrives, and is passed on in order:
+/// encrypted by a separate task, which starts when the part arrives, and is passed on in order:
 /// that determines its position in the upload below. Bytes that do not fill a frame, and parts smaller
 /// than [`SMALLEST_PART`], are buffered until the next part or the end.
 pub(super) struct EncryptedUpload {
@@ -150,7 +150,7 @@ impl Below {
         self.state().upload = Some(upload);
     }
 
-    /// Returns `true` if this many parts were uploaded, and none failed.
+    /// Returns `true` if this many parts were uploaded without a failure.
     fn is_complete(&self, parts: usize) -> bool {
         let state = self.state();
         !state.failed && state.uploaded == parts

@@ -35,7 +35,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
         let ((header, mut sealer), mut plaintext) = begun.await?;
         let per_batch = (BATCH / frame).max(1);
         let mut jobs = Vec::new();
-        // Whether these frames are regular is certain, because at least one byte follows.
+        // These frames are certainly regular, because at least one byte follows.
         while plaintext.len() > per_batch * frame {
             let span = sealer.reserve(per_batch).map_err(|error| of_object(path, error.into()))?;
             jobs.push((span, plaintext.split_to(per_batch * frame)));

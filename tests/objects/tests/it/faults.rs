@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use object_store::path::Path;
 use object_store::ObjectStoreExt;
+use object_store::path::Path;
 use strongroom::objects::EncryptedStore;
 
 use crate::support::{Fault, Faulty, TestResult, keyring, kind, plaintext, run};

@@ -32,7 +32,7 @@ fn decrypt(python: &FilePath, messages: &[Vec<u8>]) -> TestResult<Vec<Value>> {
         })
         .collect();
     let mut input = child.stdin.take().ok_or("a pipe")?;
-    // On a thread, because the answers fill the other pipe meanwhile.
+    // On a thread, because the answers fill the other pipe at the same time.
     let writer = std::thread::spawn(move || input.write_all(requests.as_bytes()));
     let output = child.wait_with_output()?;
     writer.join().map_err(|_| "the writer panicked")??;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
-use object_store::ObjectStoreExt;
 use strongroom::audit::MemoryTrail;
 use strongroom::envelope::{CachingMaterialsManager, KmsKeyring};
 use strongroom::objects::{EncryptedStore, PathBinding};
@@ -47,7 +47,7 @@ fn many_objects_share_a_data_key_within_limits() -> TestResult {
             assert_eq!(found, plaintext(number));
         }
         assert_eq!(cache.statistics().misses(), 6, "and one call for the objects of a data key");
-        // Uploads in parts, of unknown length, have data keys of their own.
+        // Uploads in parts, of unknown length, have separate data keys.
         let mut upload = store.put_multipart(&Path::from("parts")).await?;
         upload.put_part(plaintext(100).into()).await?;
         upload.complete().await?;

@@ -30,7 +30,8 @@ fn path(number: usize) -> Path {
     Path::from(format!("object {number}"))
 }
 
-/// The child: replaces objects in parts and in one piece, and moves them between two keys, for ever.
+/// The child: replaces objects by uploads in parts and by single writes, and moves them between two
+/// keys, until it is killed.
 #[test]
 #[ignore = "the child of the test below"]
 fn child_that_writes_and_sweeps() -> TestResult {
@@ -123,7 +124,7 @@ fn a_killed_process_leaves_the_old_or_the_new_object() -> TestResult {
         // A sweep without interruption completes, whatever the others left behind.
         for entry in std::fs::read_dir(folder.path())? {
             let entry = entry?;
-            // What an interrupted upload leaves is not listed, or has the name of a temporary object.
+            // The remains of an interrupted upload are not listed, or have the name of a temporary object.
             if entry.file_name().to_string_lossy().contains(".incomplete") {
                 std::fs::remove_file(entry.path())?;
             }

@@ -76,7 +76,7 @@ fn a_range_far_from_the_header_needs_two_requests_of_its_own_frames() -> TestRes
         assert_eq!(store.get_range(&path, 70_000..70_010).await?, bytes[70_000..70_010]);
         assert_eq!(below.take_read(), [0..2_048 + 2 * 65_568 + 40]);
 
-        // The end: the header tells the size.
+        // The end: the size is known after the first request.
         let found = store.get_opts(&path, range_options(GetRange::Suffix(10))).await?;
         assert_eq!(found.bytes().await?, bytes[(3 << 20) - 10..]);
         let read = below.take_read();

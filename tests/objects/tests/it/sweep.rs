@@ -1,4 +1,4 @@
-//! Sweeps: which objects change, beside other writers, and over stores without conditional writes.
+//! Sweeps: the objects that change, concurrent writers, and stores without conditional writes.
 
 use std::sync::Arc;
 
@@ -119,7 +119,7 @@ fn sweeps_at_the_same_time_replace_each_object_once() -> TestResult {
         for task in tasks {
             let report = task.await??;
             examined += report.examined();
-            // The others find an object current, replaced meanwhile, or no longer under the old key.
+            // The others find an object current, just replaced, or no longer under the old key.
             changed += report.changed();
         }
         assert_eq!((examined, changed), (150, 50));
