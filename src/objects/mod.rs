@@ -11,6 +11,24 @@
 //! The page [objects](crate::manual::objects) of the manual compares the choices, and describes what an
 //! attacker who reads or changes the store learns and can do.
 //!
+//! # Examples
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! use object_store::ObjectStoreExt;
+//! use object_store::memory::InMemory;
+//! use object_store::path::Path;
+//! use strongroom::SecretBytes;
+//! use strongroom::envelope::RawAesKeyring;
+//! use strongroom::objects::EncryptedStore;
+//!
+//! let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+//! let store = EncryptedStore::new(InMemory::new(), "reports", keyring)?;
+//! store.put(&Path::from("2026.csv"), "1;2;3".into()).await?;
+//! assert_eq!(store.get_range(&Path::from("2026.csv"), 2..5).await?, "2;3");
+//! # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Format
 //! An object is an unsigned, committing message of the AWS Encryption SDK (suite 0x0478,
 //! [`message_format`](crate::manual::message_format)), with these additional rules:

@@ -14,7 +14,7 @@ pub(super) fn seal_span(
     mut plaintext: Chunks,
     frame: usize,
     mut output: Vec<u8>,
-) -> std::result::Result<Bytes, MessageError> {
+) -> Result<Bytes, MessageError> {
     output.reserve(plaintext.len() + span.frames() * 32);
     seal_batches(&mut span, &mut plaintext, frame, &mut output)?;
     Ok(output.into())
@@ -27,7 +27,7 @@ pub(super) fn seal_end(
     mut sealer: FrameSealer,
     mut plaintext: Chunks,
     frame: usize,
-) -> std::result::Result<Bytes, MessageError> {
+) -> Result<Bytes, MessageError> {
     let regular = plaintext.len().saturating_sub(1) / frame;
     output.reserve(plaintext.len() + regular * 32 + 40);
     seal_batches(&mut sealer.reserve(regular)?, &mut plaintext, frame, &mut output)?;
@@ -41,7 +41,7 @@ fn seal_batches(
     plaintext: &mut Chunks,
     frame: usize,
     output: &mut Vec<u8>,
-) -> std::result::Result<(), MessageError> {
+) -> Result<(), MessageError> {
     while span.frames() > 0 {
         let batch = span.split_to((BATCH / frame).max(1));
         let bytes = plaintext.split_to(batch.frames() * frame);

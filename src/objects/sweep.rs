@@ -194,7 +194,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
                 Ok(Outcome::Current) => report.add_current(),
                 Ok(Outcome::Changed) => report.add_changed(),
                 Ok(Outcome::ChangedByOthers) | Err(object_store::Error::NotFound { .. }) => {
-                    report.add_changed_by_others()
+                    report.add_changed_by_others();
                 }
                 Ok(Outcome::TooLarge) => report.add_too_large(path.clone()),
                 Err(error) => report.add_failure(path.clone(), error),
