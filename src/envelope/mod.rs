@@ -42,6 +42,7 @@
 //! # Ok::<(), strongroom::Error>(())
 //! ```
 
+mod branch_keys;
 mod config;
 mod keyring;
 mod materials;
@@ -53,11 +54,15 @@ mod stream;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 
+pub use branch_keys::{
+    BeaconKey, BranchKey, BranchKeyItem, BranchKeyStore, BranchKeyVersion, BranchKeyWrapper, KmsBranchKeyWrapper,
+    MAX_BRANCH_KEY_ID,
+};
 #[cfg(feature = "columns")]
 pub(crate) use keyring::KeyChoice;
 pub use keyring::{
-    DefaultMaterialsManager, KMS_PROVIDER_ID, Keyring, KmsContextKeyring, KmsKeyring, MultiKeyring, RawAesKeyring,
-    RawEcdhKeyring, RawRsaKeyring, UnwrapFailure, UnwrapFailures,
+    DefaultMaterialsManager, HierarchicalKeyring, KMS_PROVIDER_ID, Keyring, KmsContextKeyring, KmsKeyring,
+    MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure, UnwrapFailures,
 };
 pub use materials::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,

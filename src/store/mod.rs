@@ -156,6 +156,8 @@ kinds! {
     ParameterVersion = 15,
     /// The number of parameters of an account.
     ParameterCount = 16,
+    /// An item of a branch key. No store of a [`Kms`](crate::Kms) contains any.
+    BranchKey = 17,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.

@@ -5,6 +5,7 @@ use std::fmt;
 use subtle::ConstantTimeEq;
 
 use super::contract::Keyring;
+use super::counter_mode;
 use super::failures::UnwrapFailures;
 use super::raw_key::{private_key, public_key, refused};
 use crate::codec::{Reader, Writer};
@@ -382,21 +383,9 @@ impl WrappingKeys {
     }
 }
 
-/// Derives keys as in SP 800-108r1, section 4.1, in counter mode: two blocks of HMAC-SHA-384, of
-/// which 64 bytes are used.
+/// Derives 64 bytes with HMAC-SHA-384 in counter mode.
 fn derive(backend: &CryptoBackend, secret: &SecretBytes, fixed: &[u8], salt: &[u8; SALT_LENGTH]) -> WrappingKeys {
-    const BITS: [u8; 4] = 512_u32.to_be_bytes();
-    let key = backend.mac().bind(DigestAlgorithm::Sha384, secret.expose_secret());
-    let mut derived = SecretBytes::zeroed(2 * KEY_LENGTH);
-    let mut rest = derived.expose_secret_mut();
-    for counter in 1..=2_u32 {
-        let block = key.authenticate(&[&counter.to_be_bytes(), fixed, &[0], salt, &BITS]);
-        let block = block.expose_secret();
-        let (front, behind) = rest.split_at_mut(rest.len().min(block.len()));
-        front.copy_from_slice(&block[..front.len()]);
-        rest = behind;
-    }
-    WrappingKeys(derived)
+    WrappingKeys(counter_mode::derive(backend, DigestAlgorithm::Sha384, secret, (fixed, salt), 64))
 }
 
 impl fmt::Debug for RawEcdhKeyring {

@@ -2,9 +2,11 @@
 
 mod aes;
 mod contract;
+mod counter_mode;
 mod default_manager;
 mod ecdh;
 mod failures;
+mod hierarchical;
 mod javascript;
 mod key_choice;
 mod kms;
@@ -18,6 +20,7 @@ pub use contract::Keyring;
 pub use default_manager::DefaultMaterialsManager;
 pub use ecdh::RawEcdhKeyring;
 pub use failures::{UnwrapFailure, UnwrapFailures};
+pub use hierarchical::HierarchicalKeyring;
 #[cfg(feature = "columns")]
 pub(crate) use key_choice::KeyChoice;
 pub use kms::{KMS_PROVIDER_ID, KmsKeyring};

@@ -9,7 +9,6 @@ mod manager;
 mod required_context;
 
 pub use cache::{CacheStatistics, DEFAULT_CACHE_CAPACITY, DataKeyCache};
-#[cfg(feature = "columns")]
 pub(crate) use cache::{CachedKey, Entrance, Terms};
 pub use caching_manager::{
     CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_MAX_MESSAGES, MAX_MESSAGES,

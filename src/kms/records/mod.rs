@@ -35,7 +35,7 @@ use self::retirable_grant::RetirableGrant;
 use self::stored_record::StoredRecord;
 use self::tombstone::Tombstone;
 use self::usage::UsageRecord;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::{RecordId, RecordKind};
 
 /// Checks that a record decodes, whatever its kind.
@@ -56,7 +56,14 @@ pub(super) fn check(id: &RecordId, body: &[u8]) -> Result<()> {
         RecordKind::Store | RecordKind::Audit | RecordKind::MessageCount => Ok(()),
         // The same, and only the feature `parameters` knows their layout.
         RecordKind::Parameter | RecordKind::ParameterVersion | RecordKind::ParameterCount => Ok(()),
+        // These are in stores of their own.
+        RecordKind::BranchKey => Err(unexpected()),
     }
+}
+
+/// Returns the error for a record that only stores of branch keys contain.
+fn unexpected() -> Error {
+    Error::new(ErrorKind::Integrity, "the store of a KMS contains a branch key")
 }
 
 fn decodes<R: StoredRecord>(id: &RecordId, body: &[u8]) -> Result<()> {
@@ -83,6 +90,7 @@ mod tests {
             RecordKind::Tombstone,
             RecordKind::RetirableGrant,
             RecordKind::Destruction,
+            RecordKind::BranchKey,
         ] {
             assert!(check(kind, b"no record").is_err() && check(kind, b"").is_err(), "{kind:?}");
         }

@@ -27,11 +27,12 @@ const KEYS: [&str; 7] = [
     "kms::metering::",
     "kms::rotation::",
 ];
-const RECORDS: [&str; 9] = [
+const RECORDS: [&str; 10] = [
     "access::grants::",
     "audit::after_commit::",
     "audit::ambiguous_commits::",
     "audit::chain_state::",
+    "envelope::branch_keys::",
     "hsm::custom_key_store_failures::",
     "kms::several_hosts::",
     "parameters::concurrency::creation_and_deletion",
@@ -41,12 +42,13 @@ const RECORDS: [&str; 9] = [
 const ROOT_KEY: [&str; 1] = ["root_key::rotation::"];
 
 /// More of these areas, by default only for SQLite.
-const MORE_AREAS: [&str; 12] = [
+const MORE_AREAS: [&str; 13] = [
     "access::accounts::",
     "access::policies::",
     "audit::events::",
     "audit::failed_calls::",
     "audit::trail_files::",
+    "envelope::hierarchical_keyring::",
     "hsm::custom_key_stores::",
     "import::key_material::",
     "import::key_transfer::",

@@ -2,8 +2,10 @@
 
 #[cfg(feature = "tokio")]
 mod async_io;
+mod branch_keys;
 mod check_order;
 mod file_example;
+mod hierarchical_keyring;
 mod in_memory;
 mod io_errors;
 mod key_sources;

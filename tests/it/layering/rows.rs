@@ -78,7 +78,7 @@ pub(crate) const TABLES: [Table; 7] = [
         module: "envelope",
         rows: &[
             ("row 1", &["policy"]),
-            ("row 2", &["materials"]),
+            ("row 2", &["branch_keys", "materials"]),
             ("row 3", &["keyring"]),
             ("row 4", &["config"]),
             ("row 5", &["start"]),

@@ -1,0 +1,13 @@
+//! Branch keys: keys below a KMS key that wrap the data keys of many messages in this process.
+
+mod item;
+mod json;
+mod key;
+mod store;
+mod transfer;
+mod wrapper;
+
+pub use item::BranchKeyItem;
+pub use key::{BeaconKey, BranchKey, BranchKeyVersion};
+pub use store::{BranchKeyStore, MAX_BRANCH_KEY_ID};
+pub use wrapper::{BranchKeyWrapper, KmsBranchKeyWrapper};
