@@ -61,8 +61,9 @@ pub use branch_keys::{
 #[cfg(feature = "columns")]
 pub(crate) use keyring::KeyChoice;
 pub use keyring::{
-    DefaultMaterialsManager, HierarchicalKeyring, KMS_PROVIDER_ID, Keyring, KmsContextKeyring, KmsKeyring,
-    MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure, UnwrapFailures,
+    DefaultMaterialsManager, HierarchicalKeyring, KMS_PROVIDER_ID, KeyAgreement, KeyAgreementKeyring, Keyring,
+    KmsContextKeyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure,
+    UnwrapFailures,
 };
 pub use materials::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,

@@ -10,7 +10,7 @@ use aws_sdk_kms::Client;
 use aws_sdk_kms::config::http::HttpResponse;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::EncryptionAlgorithmSpec;
+use aws_sdk_kms::types::{EncryptionAlgorithmSpec, KeyAgreementAlgorithmSpec};
 use strongroom::{EncryptionContext, Error, ErrorKind, Result, SecretBytes};
 use strongroom_upstream::{DEFAULT_DEADLINE, Interruption, Worker, check_deadline};
 
@@ -203,6 +203,75 @@ impl Session<'_> {
         .and_then(|(used, plaintext)| call.answer(used, plaintext))
     }
 
+    /// Generates a data key of 32 bytes, and returns only its wrapped form.
+    pub(crate) fn generate_data_key_without_plaintext(
+        &self,
+        key: &KeyName,
+        context: &EncryptionContext,
+        grant_tokens: &[String],
+    ) -> Result<Answer<Vec<u8>>> {
+        let call = self.call("GenerateDataKeyWithoutPlaintext", key);
+        let request = self.kms.client.generate_data_key_without_plaintext().key_id(key.as_str()).number_of_bytes(32);
+        let request = request.set_encryption_context(pairs(context)).set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.key_id, answer.ciphertext_blob.map(Blob::into_inner)))
+        })
+        .and_then(|(used, ciphertext)| call.answer(used, ciphertext))
+    }
+
+    /// Encrypts the plaintext of a ciphertext with another encryption context, under the same key. The
+    /// answer also names the key that decrypted.
+    pub(crate) fn re_encrypt(
+        &self,
+        key: &KeyName,
+        ciphertext: &[u8],
+        (from, to): (&EncryptionContext, &EncryptionContext),
+        grant_tokens: &[String],
+    ) -> Result<Answer<(KeyArn, Vec<u8>)>> {
+        check_ciphertext(ciphertext)?;
+        let call = self.call("ReEncrypt", key);
+        let request = self.kms.client.re_encrypt().ciphertext_blob(Blob::new(ciphertext));
+        let request = request.source_key_id(key.as_str()).set_source_encryption_context(pairs(from));
+        let request = request.destination_key_id(key.as_str()).set_destination_encryption_context(pairs(to));
+        let request = request.set_grant_tokens(tokens(grant_tokens));
+        let (source, used, ciphertext) = call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.source_key_id, answer.key_id, answer.ciphertext_blob.map(Blob::into_inner)))
+        })?;
+        let source = call.key_used(source)?;
+        call.answer(used, ciphertext.map(|ciphertext| (source, ciphertext)))
+    }
+
+    /// Returns the public key as a SubjectPublicKeyInfo in DER.
+    pub(crate) fn public_key(&self, key: &KeyName, grant_tokens: &[String]) -> Result<Answer<Vec<u8>>> {
+        let call = self.call("GetPublicKey", key);
+        let request = self.kms.client.get_public_key().key_id(key.as_str()).set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.key_id, answer.public_key.map(Blob::into_inner)))
+        })
+        .and_then(|(used, public_key)| call.answer(used, public_key))
+    }
+
+    /// Computes a shared secret with a SubjectPublicKeyInfo in DER.
+    pub(crate) fn derive_shared_secret(
+        &self,
+        key: &KeyName,
+        public_key: &[u8],
+        grant_tokens: &[String],
+    ) -> Result<Answer<SecretBytes>> {
+        let call = self.call("DeriveSharedSecret", key);
+        let request = self.kms.client.derive_shared_secret().key_id(key.as_str()).public_key(Blob::new(public_key));
+        let request = request.key_agreement_algorithm(KeyAgreementAlgorithmSpec::Ecdh);
+        let request = request.set_grant_tokens(tokens(grant_tokens));
+        call.run(async move {
+            let answer = request.send().await?;
+            Ok((answer.key_id, answer.shared_secret.map(secret)))
+        })
+        .and_then(|(used, shared)| call.answer(used, shared))
+    }
+
     /// Decrypts a ciphertext of the public key of this key.
     pub(crate) fn decrypt_asymmetric(
         &self,
@@ -308,6 +377,6 @@ fn tokens(grant_tokens: &[String]) -> Option<Vec<String>> {
     (!grant_tokens.is_empty()).then(|| grant_tokens.to_vec())
 }
 
-pub(crate) fn secret(plaintext: Blob) -> SecretBytes {
+fn secret(plaintext: Blob) -> SecretBytes {
     SecretBytes::from_vec(plaintext.into_inner())
 }

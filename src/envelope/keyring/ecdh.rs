@@ -2,44 +2,15 @@
 
 use std::fmt;
 
-use subtle::ConstantTimeEq;
-
 use super::contract::Keyring;
-use super::counter_mode;
+use super::ecdh_scheme::{KINDS, PROVIDER_ID, Party, Points, Scheme, not_opened, point_of};
 use super::failures::UnwrapFailures;
-use super::raw_key::{private_key, public_key, refused};
-use crate::codec::{Reader, Writer};
-use crate::crypto::{
-    AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, KeyPairKind, NONCE_LENGTH, PrivateKey, PublicKey,
-    TAG_LENGTH,
-};
+use super::raw_key::private_key;
+use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey};
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
-
-/// The provider ID of wrapped data keys that this keyring writes.
-const PROVIDER_ID: &str = "raw-ecdh";
-
-/// The provider ID that a key on this curve in AWS KMS writes. The owner of the private key can
-/// unwrap those data keys as well.
-const KMS_PROVIDER_ID: &str = "aws-kms-ecdh";
-
-/// The version of the provider information.
-const INFO_VERSION: u8 = 1;
-
-/// Length in bytes of the salt for the key derivation.
-const SALT_LENGTH: usize = 32;
-
-/// Length in bytes of the wrapping key, and of the commitment key that precedes the wrapped data
-/// key.
-const KEY_LENGTH: usize = 32;
-
-/// The supported curves.
-const KINDS: [KeyPairKind; 3] = [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521];
-
-/// Each wrapping key is derived with a fresh salt, so the nonce can be constant.
-const NONCE: [u8; NONCE_LENGTH] = [0; NONCE_LENGTH];
 
 /// Wraps data keys under a secret that is agreed between two key pairs on P-256, P-384, or P-521.
 ///
@@ -82,17 +53,11 @@ pub struct RawEcdhKeyring {
     backend: CryptoBackend,
     kind: KeyPairKind,
     own: Option<OwnKey>,
-    peer: Option<Peer>,
+    peer: Option<Party>,
 }
 
 struct OwnKey {
     private: Box<dyn PrivateKey>,
-    point: Vec<u8>,
-}
-
-/// A public key in its two forms.
-struct Peer {
-    spki: Vec<u8>,
     point: Vec<u8>,
 }
 
@@ -124,8 +89,8 @@ impl RawEcdhKeyring {
         let backend = CryptoBackend::default();
         let own = OwnKey::read(&backend, private)?;
         let kind = own.private.kind();
-        let peer = Peer::read(&backend, &[kind], public)?;
-        Ok(Self { backend, kind, own: Some(own), peer: Some(peer.1) })
+        let peer = Party::read(&backend, &[kind], public)?;
+        Ok(Self { backend, kind, own: Some(own), peer: Some(peer) })
     }
 
     /// Creates a keyring that writes for the owner of a public key, with a new key pair for each
@@ -149,8 +114,8 @@ impl RawEcdhKeyring {
     /// ```
     pub fn ephemeral(public: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
-        let (kind, peer) = Peer::read(&backend, &KINDS, public)?;
-        Ok(Self { backend, kind, own: None, peer: Some(peer) })
+        let peer = Party::read(&backend, &KINDS, public)?;
+        Ok(Self { backend, kind: peer.kind, own: None, peer: Some(peer) })
     }
 
     /// Creates a keyring that reads messages from any sender to the owner of a private key.
@@ -189,49 +154,15 @@ impl RawEcdhKeyring {
         Ok(Self { backend, own, ..self })
     }
 
-    /// Returns the other party's point of a wrapped data key, if the data key is for this keyring.
-    fn other_point<'a>(&self, own: &OwnKey, points: &Points<'a>) -> Option<&'a [u8]> {
-        let is = |point: &[u8], other: &[u8]| point == other;
-        match &self.peer {
-            None if is(points.recipient, &own.point) => Some(points.sender),
-            Some(peer) if is(points.recipient, &own.point) && is(points.sender, &peer.point) => Some(points.sender),
-            Some(peer) if is(points.sender, &own.point) && is(points.recipient, &peer.point) => Some(points.recipient),
-            _ => None,
-        }
-    }
-
     fn unwrap(&self, materials: &DecryptionMaterials, data_key: &EncryptedDataKey) -> Result<SecretBytes> {
         let own = self.own.as_ref().ok_or_else(|| {
             Error::new(ErrorKind::InvalidKeyUsage, "this keyring has no private key, so it can only encrypt")
         })?;
-        let not_ours = |text| Error::new(ErrorKind::IncorrectKey, text);
-        let is_known = [PROVIDER_ID, KMS_PROVIDER_ID].contains(&data_key.provider_id());
-        let points = Points::read(data_key.provider_info()).filter(|_| is_known);
-        let points = points.ok_or_else(|| not_ours("it was not wrapped by a keyring of this kind"))?;
-        let other = self.other_point(own, &points);
-        let other = other.ok_or_else(|| not_ours("it was not wrapped for the keys of this keyring"))?;
-        let length = materials.suite().data_key_length();
-        let wrapped = Wrapped::read(data_key.ciphertext(), length)
-            .ok_or_else(|| refused(format!("it does not contain a data key of {length} bytes")))?;
+        let points = Points::of(data_key)?;
+        let other = points.other(&own.point, self.peer.as_ref().map(|peer| &peer.point[..]))?;
         let other = self.backend.key_pairs().public_key_of_point(self.kind, other).map_err(not_opened)?;
-        let secret = own.private.agree(&other.to_spki()).map_err(not_opened)?;
-        let fixed = fixed_info(self.kind, &points, materials.canonical_context());
-        let keys = derive(&self.backend, &secret, &fixed, wrapped.salt);
-        if !bool::from(keys.commitment().ct_eq(wrapped.commitment)) {
-            return Err(not_opened(CryptoError::NotAuthentic));
-        }
-        let mut plaintext = SecretBytes::zeroed(length);
-        let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, keys.wrapping_key())?;
-        let opened = key.open(&NONCE, &fixed, wrapped.ciphertext, wrapped.tag, plaintext.expose_secret_mut());
-        opened.map(|()| plaintext).map_err(not_opened)
-    }
-}
-
-fn not_opened(error: CryptoError) -> Error {
-    match error {
-        CryptoError::NotAuthentic => refused("it was wrapped for another encryption context, or altered"),
-        CryptoError::InvalidPublicKey => refused("the sender's public key is not a point on the curve"),
-        other => other.into(),
+        let agree = || own.private.agree(&other.to_spki()).map_err(not_opened);
+        Scheme { backend: &self.backend, kind: self.kind }.unwrap(&points, agree, materials, data_key)
     }
 }
 
@@ -251,17 +182,7 @@ impl Keyring for RawEcdhKeyring {
         let sender = sender.ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring has no key"))?;
         let points = Points { recipient: &peer.point, sender: &sender.point };
         let secret = sender.private.agree(&peer.spki)?;
-        let mut salt = [0; SALT_LENGTH];
-        materials.fill_random(&mut salt)?;
-        materials.data_key_or_generate()?;
-        let fixed = fixed_info(self.kind, &points, materials.canonical_context());
-        let keys = derive(&self.backend, &secret, &fixed, &salt);
-        let data_key = materials.data_key().map(SecretBytes::expose_secret).unwrap_or_default();
-        let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, keys.wrapping_key())?;
-        let mut wrapped = vec![0; data_key.len()];
-        let tag = key.seal(&NONCE, &fixed, data_key, &mut wrapped)?;
-        let ciphertext = [&salt[..], keys.commitment(), &wrapped, &tag].concat();
-        materials.push(EncryptedDataKey::new(PROVIDER_ID, points.to_info()?, ciphertext))
+        Scheme { backend: &self.backend, kind: self.kind }.wrap(&points, &secret, materials, PROVIDER_ID)
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
@@ -287,105 +208,6 @@ impl OwnKey {
         let point = point_of(&*public)?;
         Ok(Self { private, point })
     }
-}
-
-impl Peer {
-    fn read(backend: &CryptoBackend, kinds: &[KeyPairKind], public: &[u8]) -> Result<(KeyPairKind, Self)> {
-        let public = public_key(backend, kinds, public)?;
-        Ok((public.kind(), Self { spki: public.to_spki(), point: point_of(&*public)? }))
-    }
-}
-
-fn point_of(public: &dyn PublicKey) -> Result<Vec<u8>> {
-    let text = "an elliptic curve public key has no compressed point";
-    public.to_compressed_point().ok_or_else(|| Error::new(ErrorKind::Internal, text))
-}
-
-/// The two compressed points of a wrapped data key.
-struct Points<'a> {
-    recipient: &'a [u8],
-    sender: &'a [u8],
-}
-
-impl<'a> Points<'a> {
-    /// The length of the longest point, that of P-521.
-    const MAX: usize = 67;
-
-    fn read(info: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::new(info);
-        if reader.u8("version").ok()? != INFO_VERSION {
-            return None;
-        }
-        let recipient = reader.prefixed_u32(Self::MAX, "recipient").ok()?;
-        let sender = reader.prefixed_u32(Self::MAX, "sender").ok()?;
-        reader.finish().ok()?;
-        Some(Self { recipient, sender })
-    }
-
-    fn to_info(&self) -> Result<Vec<u8>> {
-        let mut writer = Writer::with_capacity(1 + 2 * (4 + Self::MAX));
-        writer.u8(INFO_VERSION);
-        writer.prefixed_u32(self.recipient, Self::MAX, "recipient")?;
-        writer.prefixed_u32(self.sender, Self::MAX, "sender")?;
-        Ok(writer.into_bytes())
-    }
-}
-
-/// The parts of a wrapped data key.
-struct Wrapped<'a> {
-    salt: &'a [u8; SALT_LENGTH],
-    commitment: &'a [u8; KEY_LENGTH],
-    ciphertext: &'a [u8],
-    tag: &'a [u8; TAG_LENGTH],
-}
-
-impl<'a> Wrapped<'a> {
-    fn read(bytes: &'a [u8], data_key_length: usize) -> Option<Self> {
-        let (salt, rest) = bytes.split_first_chunk()?;
-        let (commitment, rest) = rest.split_first_chunk()?;
-        let (ciphertext, tag) = rest.split_last_chunk()?;
-        (ciphertext.len() == data_key_length).then_some(Self { salt, commitment, ciphertext, tag })
-    }
-}
-
-/// Returns the input to which the derived keys and the wrapped data key are bound.
-fn fixed_info(kind: KeyPairKind, points: &Points<'_>, context: &[u8]) -> Vec<u8> {
-    let curve: &[u8] = match kind {
-        KeyPairKind::EccP384 => b"p384",
-        KeyPairKind::EccP521 => b"p521",
-        _ => b"p256",
-    };
-    let parts: [&[u8]; 10] = [
-        b"ecdh-key-derivation",
-        &[0],
-        curve,
-        &[0],
-        b"HMAC_SHA384",
-        &[0],
-        points.sender,
-        points.recipient,
-        &[0, 1, 0],
-        context,
-    ];
-    parts.concat()
-}
-
-/// The commitment key and the wrapping key. Both are wiped when dropped.
-struct WrappingKeys(SecretBytes);
-
-impl WrappingKeys {
-    fn commitment(&self) -> &[u8] {
-        &self.0.expose_secret()[..KEY_LENGTH]
-    }
-
-    fn wrapping_key(&self) -> &[u8] {
-        &self.0.expose_secret()[KEY_LENGTH..]
-    }
-}
-
-/// Derives 64 bytes with HMAC-SHA-384 in counter mode.
-fn derive(backend: &CryptoBackend, secret: &SecretBytes, fixed: &[u8], salt: &[u8; SALT_LENGTH]) -> WrappingKeys {
-    WrappingKeys(counter_mode::derive(backend, DigestAlgorithm::Sha384, secret, (fixed, salt), 64))
 }
 
 impl fmt::Debug for RawEcdhKeyring {

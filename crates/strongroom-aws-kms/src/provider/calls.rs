@@ -3,13 +3,11 @@
 use aws_sdk_kms::config::Config;
 use aws_sdk_kms::config::retry::RetryConfig;
 use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{
-    KeyAgreementAlgorithmSpec, KeySpec, KeyState, KeyUsageType, MessageType, SigningAlgorithmSpec, Tag,
-};
-use strongroom::{Error, ErrorKind, Result, SecretBytes};
+use aws_sdk_kms::types::{KeySpec, KeyState, KeyUsageType, MessageType, SigningAlgorithmSpec, Tag};
+use strongroom::{Error, ErrorKind, Result};
 
 use crate::arn::{KeyArn, KeyName};
-use crate::client::{Session, secret};
+use crate::client::Session;
 
 /// The shortest window of a deletion in AWS KMS, in days.
 const WINDOW: i32 = 7;
@@ -29,14 +27,6 @@ impl Session<'_> {
         let request = request.customize().config_override(once);
         let arn = call.run(async move { Ok(request.send().await?.key_metadata.and_then(|metadata| metadata.arn)) })?;
         call.key_used(arn)
-    }
-
-    /// Returns the public key as a SubjectPublicKeyInfo in DER.
-    pub(super) fn public_key(&self, key: &KeyName) -> Result<Vec<u8>> {
-        let call = self.call("GetPublicKey", key);
-        let request = self.client().get_public_key().key_id(key.as_str());
-        let public_key = call.run(async move { Ok(request.send().await?.public_key.map(Blob::into_inner)) })?;
-        public_key.ok_or_else(|| call.incomplete())
     }
 
     pub(super) fn schedule_deletion(&self, key: &KeyName) -> Result<()> {
@@ -59,14 +49,5 @@ impl Session<'_> {
             request.message_type(MessageType::Digest).signing_algorithm(SigningAlgorithmSpec::from(algorithm));
         let signature = call.run(async move { Ok(request.send().await?.signature.map(Blob::into_inner)) })?;
         signature.ok_or_else(|| call.incomplete())
-    }
-
-    /// Computes a shared secret with a SubjectPublicKeyInfo in DER.
-    pub(super) fn derive_shared_secret(&self, key: &KeyName, public_key: &[u8]) -> Result<SecretBytes> {
-        let call = self.call("DeriveSharedSecret", key);
-        let request = self.client().derive_shared_secret().key_id(key.as_str()).public_key(Blob::new(public_key));
-        let request = request.key_agreement_algorithm(KeyAgreementAlgorithmSpec::Ecdh);
-        let shared = call.run(async move { Ok(request.send().await?.shared_secret.map(secret)) })?;
-        shared.ok_or_else(|| call.incomplete())
     }
 }

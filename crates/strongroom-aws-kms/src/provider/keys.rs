@@ -105,14 +105,15 @@ impl Signing for RemoteKey {
 
 impl Agreement for RemoteKey {
     fn agree(&self, public_key: &[u8]) -> Result<SecretBytes> {
-        self.kms.begin().derive_shared_secret(&self.key, public_key).map_err(|error| {
-            match error.downcast_ref().map(AwsKmsError::failure) {
-                Some(AwsKmsFailure::Rejected) => {
-                    Error::new(ErrorKind::Validation, error.to_string()).with_source(error)
-                }
-                _ => unavailable(error),
-            }
-        })
+        let shared = self.kms.begin().derive_shared_secret(&self.key, public_key, &[]).map_err(|error| match error
+            .downcast_ref()
+            .map(AwsKmsError::failure)
+        {
+            Some(AwsKmsFailure::Rejected) => Error::new(ErrorKind::Validation, error.to_string()).with_source(error),
+            _ => unavailable(error),
+        })?;
+        self.check(&shared.key)?;
+        Ok(shared.value)
     }
 }
 

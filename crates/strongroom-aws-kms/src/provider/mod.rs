@@ -201,8 +201,8 @@ impl MaterialGenerator for AwsKmsProvider {
         if spec == KeySpec::SymmetricDefault {
             return Ok(GeneratedMaterial::secret(stored));
         }
-        match session.public_key(&key) {
-            Ok(public_key) => Ok(GeneratedMaterial::key_pair(stored, public_key)),
+        match session.public_key(&key, &[]) {
+            Ok(public_key) => Ok(GeneratedMaterial::key_pair(stored, public_key.value)),
             Err(error) => {
                 // Nothing will refer to the key. If this fails too, it is found by its tags.
                 self.kms.begin().schedule_deletion(&key).ok();

@@ -7,20 +7,32 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use strongroom::envelope::{BranchKeyStore, BranchKeyVersion};
 use strongroom::key::{KeySpec, KeyUsage};
 use strongroom::request::{CreateKeyRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{Kms, Result};
-use strongroom_aws_kms::{AwsKmsProvider, AwsKmsRootKey};
+use strongroom::{ErrorKind, Kms, Result};
+use strongroom_aws_kms::{AwsKmsBranchKeyWrapper, AwsKmsProvider, AwsKmsRootKey};
 
 use crate::support::endpoint::{Answer, Endpoint};
 use crate::support::server::ACCESS_KEY;
-use crate::support::{PLAINTEXT, config, of_config};
+use crate::support::{PLAINTEXT, config, context, of_config};
 
 /// The variable with the folder, the endpoint and the key, separated by line breaks.
 const VARIABLE: &str = "STRONGROOM_AWS_KMS_CHILD";
 const LOCAL: &str = "local";
+
+/// The calls for a new version of a branch key, and whether the process is killed after or before one.
+const CALLS: [(&str, bool); 4] = [
+    ("GenerateDataKeyWithoutPlaintext", false),
+    ("GenerateDataKeyWithoutPlaintext", true),
+    ("ReEncrypt", false),
+    ("ReEncrypt", true),
+];
+
+/// The number of rotations by each process.
+const ROTATIONS: usize = 4;
 
 /// A KMS in the place of AWS KMS, which kills a process.
 struct World {
@@ -52,11 +64,17 @@ impl World {
         Self { upper, key, endpoint, victim, folder: tempfile::tempdir().unwrap() }
     }
 
-    /// Runs a test of this file in a process, until the endpoint kills it.
-    fn kill(&self, test: &str) {
+    /// Returns the command that runs a test of this file in a process.
+    fn command(&self, test: &str) -> Command {
         let value = format!("{}\n{}\n{}", self.folder.path().display(), self.endpoint.url(), self.key);
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([&format!("kills::{test}"), "--exact"]).env(VARIABLE, value).stdout(Stdio::null());
+        command
+    }
+
+    /// Runs a test of this file in a process, until the endpoint kills it.
+    fn kill(&self, test: &str) {
+        let mut command = self.command(test);
         // The endpoint waits for the lock, so it cannot miss the process.
         let mut victim = self.victim.lock().unwrap();
         *victim = Some(command.spawn().unwrap());
@@ -120,6 +138,82 @@ fn child_moves_the_root_key() {
     if let Some([folder, url, key]) = parameters() {
         open(Path::new(&folder), &url).unwrap().move_root_key(RootKey::from_holder(root_key(&url, &key))).unwrap();
     }
+}
+
+fn branch_keys(folder: &Path, url: &str, key: &str) -> BranchKeyStore {
+    let store = SqliteStore::open(folder.join("branch-keys.db"), &Default::default()).unwrap();
+    let aws = of_config(config(url, LOCAL, ACCESS_KEY));
+    BranchKeyStore::new(store, "branch-keys", AwsKmsBranchKeyWrapper::new(&aws, key).unwrap()).unwrap()
+}
+
+#[test]
+fn child_creates_a_branch_key() {
+    if let Some([folder, url, key]) = parameters() {
+        branch_keys(Path::new(&folder), &url, &key).create_as("a", &context()).unwrap();
+    }
+}
+
+#[test]
+fn child_rotates_a_branch_key() {
+    if let Some([folder, url, key]) = parameters() {
+        let keys = branch_keys(Path::new(&folder), &url, &key);
+        for _ in 0..ROTATIONS {
+            keys.rotate("a").unwrap();
+        }
+    }
+}
+
+/// Requires that a branch key is complete: all its versions and its beacon key can be unwrapped.
+fn is_complete(keys: &BranchKeyStore, items: usize) {
+    let exported = keys.export("a").unwrap();
+    assert_eq!(exported.len(), items);
+    let active = keys.active("a").unwrap();
+    assert_eq!(keys.version("a", active.version()).unwrap().expose_secret(), active.expose_secret());
+    let versions = exported.iter().filter_map(|item| item.item_type().strip_prefix("branch:version:"));
+    for version in versions {
+        keys.version("a", BranchKeyVersion::parse(version).unwrap()).unwrap();
+    }
+    keys.beacon("a").unwrap();
+}
+
+#[test]
+fn an_interrupted_creation_of_a_branch_key_leaves_nothing_behind() {
+    for (operation, after) in CALLS {
+        let world = World::start(operation, after);
+        world.kill("child_creates_a_branch_key");
+        let keys = branch_keys(world.folder.path(), &world.endpoint.url(), &world.key);
+        assert_eq!(keys.export("a").unwrap_err().kind(), ErrorKind::NotFound, "{operation} {after}");
+        keys.create_as("a", &context()).unwrap();
+        is_complete(&keys, 3);
+    }
+}
+
+#[test]
+fn an_interrupted_rotation_of_a_branch_key_leaves_it_as_it_was() {
+    for (operation, after) in CALLS {
+        let world = World::start(operation, after);
+        let keys = branch_keys(world.folder.path(), &world.endpoint.url(), &world.key);
+        keys.create_as("a", &context()).unwrap();
+        let version = keys.active("a").unwrap().version();
+        world.kill("child_rotates_a_branch_key");
+        assert_eq!(keys.active("a").unwrap().version(), version, "{operation} {after}");
+        is_complete(&keys, 3);
+        keys.rotate("a").unwrap();
+        is_complete(&keys, 4);
+    }
+}
+
+#[test]
+fn processes_that_rotate_a_branch_key_lose_no_version() {
+    let world = World::start("none", false);
+    let keys = branch_keys(world.folder.path(), &world.endpoint.url(), &world.key);
+    keys.create_as("a", &context()).unwrap();
+    let mut children = [world.command("child_rotates_a_branch_key"), world.command("child_rotates_a_branch_key")]
+        .map(|mut command| command.spawn().unwrap());
+    for child in &mut children {
+        assert!(child.wait().unwrap().success());
+    }
+    is_complete(&keys, 3 + 2 * ROTATIONS);
 }
 
 /// The key in AWS KMS exists, and the store does not know it.

@@ -55,7 +55,7 @@ impl World {
 
 /// Returns the configuration of a client that hardly waits before retries, and whose budget of retries
 /// no other test uses.
-fn quick(url: &str) -> Builder {
+pub(crate) fn quick(url: &str) -> Builder {
     let retries = RetryConfig::standard().with_initial_backoff(Duration::from_millis(1));
     config(url, LOCAL, ACCESS_KEY).retry_config(retries).retry_partition(RetryPartition::new(url.to_owned()))
 }

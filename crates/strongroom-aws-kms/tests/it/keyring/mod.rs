@@ -2,6 +2,8 @@
 
 mod contract;
 mod discovery;
+mod ecdh;
+mod hierarchical;
 mod multi_region;
 mod official;
 mod rsa;
