@@ -433,3 +433,28 @@ folder = ROOT / "corpus" / "volume_header"
 folder.mkdir(parents=True, exist_ok=True)
 for name, content in volumes.items():
     (folder / f"{name}.seed").write_bytes(content)
+
+# Items of branch keys in the JSON of DynamoDB.
+folder = ROOT / "corpus" / "branch_key_item"
+folder.mkdir(parents=True, exist_ok=True)
+VERSION = "branch:version:1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def branch_key_item(kind, **others):
+    return {
+        "branch-key-id": {"S": "tenant-42"}, "type": {"S": kind}, "create-time": {"S": "2026-11-30T09:26:53.000123Z"},
+        "hierarchy-version": {"N": "1"}, "kms-arn": {"S": "arn:aws:kms:eu-west-1:111122223333:key/1234abcd"},
+        "enc": {"B": "AQIDBA=="}, "aws-crypto-ec:department": {"S": "accounting"}, **others,
+    }
+
+
+ITEMS = {
+    "active": branch_key_item("branch:ACTIVE", version={"S": VERSION}),
+    "version": branch_key_item(VERSION),
+    "beacon": branch_key_item("beacon:ACTIVE"),
+    "another_hierarchy": {**branch_key_item(VERSION), "hierarchy-version": {"N": "2"}},
+}
+for name, item in ITEMS.items():
+    (folder / f"{name}.seed").write_text(json.dumps(item))
+(folder / "answer.seed").write_text(json.dumps({"Items": list(ITEMS.values())[:3], "Count": 3}))
+(folder / "next_page.seed").write_text(json.dumps({"Items": [ITEMS["beacon"]], "LastEvaluatedKey": {"type": {"S": "a"}}}))

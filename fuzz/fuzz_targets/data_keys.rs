@@ -4,18 +4,23 @@
 #![no_main]
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
 use strongroom::envelope::{
-    DecryptionMaterials, EncryptionMaterials, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring,
-    RawRsaKeyring,
+    BranchKeyStore, DecryptionMaterials, EncryptionMaterials, HierarchicalKeyring, Keyring, KmsBranchKeyWrapper,
+    KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
-use strongroom::{ErrorKind, Kms, SecretBytes};
+use strongroom::store::MemoryStore;
+use strongroom::{EncryptionContext, ErrorKind, Kms, SecretBytes};
 use strongroom_fuzz::keys::KEYS;
 use strongroom_fuzz::{Edit, context};
+
+/// Longer than any run.
+const TTL: Duration = Duration::from_secs(1 << 40);
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -46,11 +51,16 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
         |name: &'static str| RawAesKeyring::new("ns", name, SecretBytes::copy_from_slice(&[7; 32])).expect("32 bytes");
     let kms = Kms::in_memory().expect("a KMS");
     let key = kms.create_key(Default::default()).expect("a key").key_id();
+    let arn = kms.describe_key(key).expect("the key").arn().clone();
+    let store = MemoryStore::new(&CryptoBackend::default()).expect("a store");
+    let branch_keys = BranchKeyStore::new(store, "keys", KmsBranchKeyWrapper::new(&kms, &arn)).expect("a store");
+    branch_keys.create_as("a", &EncryptionContext::from([("a", "b")])).expect("a branch key");
     let mut pairs = vec![
         both(&|| Box::new(aes("kn"))),
         both(&|| Box::new(aes("kn1"))),
         both(&|| Box::new(MultiKeyring::new(aes("a")).with_child(aes("b")))),
         both(&|| Box::new(KmsKeyring::new(&kms, key).expect("a key id"))),
+        both(&|| Box::new(HierarchicalKeyring::new(&branch_keys, "a", TTL).expect("a time to live"))),
     ];
     for (kind, private) in KEYS {
         let public = backend.key_pairs().private_key(kind, private).expect("the key is valid").public_key_der();

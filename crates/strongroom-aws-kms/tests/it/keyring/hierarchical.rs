@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use strongroom::envelope::{
-    BranchKeyItem, BranchKeyStore, BranchKeyVersion, BranchKeyWrapper, HierarchicalKeyring, KmsBranchKeyWrapper,
-    UnwrapFailures,
+    BranchKeyItem, BranchKeyStore, BranchKeyVersion, BranchKeyWrapper, CachingMaterialsManager, HierarchicalKeyring,
+    KmsBranchKeyWrapper, UnwrapFailures,
 };
 use strongroom::key::KeyArn;
 use strongroom::message::{AlgorithmSuite, SuiteSupport, inspect};
 use strongroom::store::MemoryStore;
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms};
-use strongroom_aws_kms::{AwsKms, AwsKmsBranchKeyWrapper, AwsKmsError, AwsKmsFailure};
+use strongroom_aws_kms::{AwsKms, AwsKmsBranchKeyWrapper, AwsKmsError, AwsKmsFailure, AwsKmsKeyring};
 
 use crate::outages::quick;
 use crate::support::endpoint::{Answer, Endpoint};
@@ -232,8 +232,16 @@ fn branch_keys_save_calls_for_all_contexts() {
         assert_eq!(ours.decrypt(message, &of(row)).unwrap(), PLAINTEXT);
     }
     assert_eq!(operations(4), ["Decrypt"]);
+    // A cached data key serves one context.
+    let manager =
+        CachingMaterialsManager::builder(AwsKmsKeyring::new(&of_config(quick(&endpoint.url())), &key).unwrap(), TTL);
+    let cached = Envelope::new(manager.build().unwrap());
+    let before = endpoint.requests().len();
+    (0..20).for_each(|row| drop(cached.encrypt(PLAINTEXT, &of(row)).unwrap()));
+    assert_eq!(operations(before), ["GenerateDataKey"; 20]);
+    let before = endpoint.requests().len();
     keys.rotate(&id).unwrap();
-    assert_eq!(operations(5), ["ReEncrypt", "GenerateDataKeyWithoutPlaintext", "ReEncrypt"]);
+    assert_eq!(operations(before), ["ReEncrypt", "GenerateDataKeyWithoutPlaintext", "ReEncrypt"]);
 }
 
 #[test]
