@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use strongroom::crypto::{AWS_LC, RUST_CRYPTO};
 use strongroom::envelope::{
-    BranchKeyStore, BranchKeyVersion, BranchKeyWrapper, DataKeyCache, DecryptionMaterials, HierarchicalKeyring,
-    Keyring, KmsBranchKeyWrapper, MultiKeyring, RawAesKeyring, UnwrapFailures, conformance,
+    BranchKeyItem, BranchKeyStore, BranchKeyVersion, BranchKeyWrapper, CommitmentPolicy, DataKeyCache,
+    DecryptionMaterials, HierarchicalKeyring, Keyring, KmsBranchKeyWrapper, MultiKeyring, RawAesKeyring,
+    UnwrapFailures, conformance,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, inspect};
 use strongroom::store::KeyStore;
@@ -16,6 +17,7 @@ use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, ManualClock
 
 use crate::support::any_store;
 use crate::support::kms::kind;
+use crate::support::vectors;
 
 const TTL: Duration = Duration::from_secs(600);
 const PLAINTEXT: &[u8] = b"two pots of tea";
@@ -138,7 +140,7 @@ fn both_backends_and_every_suite_read_each_other() -> Result<()> {
     let world = World::new()?;
     for &suite in AlgorithmSuite::ALL {
         let envelope = |backend| {
-            let policy = strongroom::envelope::CommitmentPolicy::ForbidEncryptAllowDecrypt;
+            let policy = CommitmentPolicy::ForbidEncryptAllowDecrypt;
             let builder = Envelope::builder(world.keyring()).backend(backend).algorithm_suite(suite);
             if suite.is_committing() { builder.build() } else { builder.commitment_policy(policy).build() }
         };
@@ -348,6 +350,57 @@ fn a_branch_key_and_other_keys_wrap_one_data_key() -> Result<()> {
         let message = Envelope::new(both).encrypt(PLAINTEXT, &of("42"))?;
         assert_eq!(world.elsewhere().decrypt(&message, &of("42"))?, PLAINTEXT);
         assert_eq!(Envelope::new(raw()?).decrypt(&message, &of("42"))?, PLAINTEXT);
+    }
+    Ok(())
+}
+
+/// A KMS that knows one branch key.
+#[derive(Debug)]
+struct KnownKey(Vec<u8>);
+
+impl BranchKeyWrapper for KnownKey {
+    fn key_arn(&self) -> &str {
+        "a KMS key"
+    }
+
+    fn generate(&self, _: &EncryptionContext) -> Result<Vec<u8>> {
+        Ok(b"wrapped".to_vec())
+    }
+
+    fn rewrap(&self, wrapped: &[u8], _: &EncryptionContext, _: &EncryptionContext) -> Result<Vec<u8>> {
+        Ok(wrapped.to_vec())
+    }
+
+    fn unwrap(&self, _: &[u8], _: &EncryptionContext) -> Result<SecretBytes> {
+        Ok(SecretBytes::copy_from_slice(&self.0))
+    }
+}
+
+/// Messages that the official SDK for Python wrote under a known branch key.
+#[test]
+fn recorded_messages_of_the_official_keyring_open() -> Result<()> {
+    let vectors = vectors::in_folders(&["branch_keys"]);
+    assert!(vectors.len() >= 7, "{} vectors", vectors.len());
+    for vector in vectors {
+        let (id, version) = (vector.field("branch key id"), vector.field("branch key version"));
+        let keys = BranchKeyStore::new(any_store::new()?, "keys", KnownKey(vector.bytes("branch key")))?;
+        let item = |kind: &str, more: &str| {
+            let json = format!(
+                r#"{{"branch-key-id": {{"S": "{id}"}}, "type": {{"S": "{kind}"}}, "create-time": {{"S": "then"}},
+                "kms-arn": {{"S": "a KMS key"}}, "hierarchy-version": {{"N": "1"}}, "enc": {{"B": "AA=="}}{more}}}"#
+            );
+            BranchKeyItem::from_json(json.as_bytes())
+        };
+        let version = format!("branch:version:{version}");
+        let active = item("branch:ACTIVE", &format!(r#", "version": {{"S": "{version}"}}"#))?;
+        keys.import(&[active, item(&version, "")?, item("beacon:ACTIVE", "")?])?;
+        let builder = Envelope::builder(HierarchicalKeyring::new(&keys, id, TTL)?);
+        let envelope = builder.commitment_policy(CommitmentPolicy::RequireEncryptAllowDecrypt).build()?;
+        let message = vector.bytes("ciphertext");
+        let expected = EncryptionContext::from([("tenant", "42"), ("Straße", "日本")]);
+        assert_eq!(envelope.decrypt(&message, &expected)?, vector.bytes("expect"), "{}", vector.file);
+        let written = inspect(&envelope.encrypt(PLAINTEXT, &expected)?)?.data_keys()[0].clone();
+        assert_eq!(written.provider_info(), id.as_bytes(), "{}", vector.file);
     }
     Ok(())
 }
