@@ -54,7 +54,7 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
     let arn = kms.describe_key(key).expect("the key").arn().clone();
     let store = MemoryStore::new(&CryptoBackend::default()).expect("a store");
     let branch_keys = BranchKeyStore::new(store, "keys", KmsBranchKeyWrapper::new(&kms, &arn)).expect("a store");
-    branch_keys.create_as("a", &EncryptionContext::from([("a", "b")])).expect("a branch key");
+    branch_keys.create_branch_key_as("a", &EncryptionContext::from([("a", "b")])).expect("a branch key");
     let mut pairs = vec![
         both(&|| Box::new(aes("kn"))),
         both(&|| Box::new(aes("kn1"))),

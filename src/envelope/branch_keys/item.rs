@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::json;
-use super::key::BranchKeyVersion;
-use super::store::MAX_BRANCH_KEY_ID;
+use super::key::{BranchKeyVersion, MAX_BRANCH_KEY_ID};
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -35,7 +33,7 @@ const VERSION_PREFIX: &str = "branch:version:";
 const SUPPORTED_VERSION: &str = "1";
 
 /// The longest wrapped key: AWS KMS returns no longer ciphertext.
-const MAX_WRAPPED_KEY: usize = 6_144;
+pub(super) const MAX_WRAPPED_KEY: usize = 6_144;
 
 /// The part that an item has in its branch key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,7 +106,7 @@ pub(super) fn invalid(reason: &str) -> Error {
 /// let key = kms.create_key(Default::default())?;
 /// let wrapper = KmsBranchKeyWrapper::new(&kms, key.arn());
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper.clone())?;
-/// let id = keys.create(&EncryptionContext::new())?;
+/// let id = keys.create_branch_key(&EncryptionContext::new())?;
 ///
 /// let items = keys.export(&id)?;
 /// assert_eq!(items.len(), 3);
@@ -126,7 +124,7 @@ pub(super) fn invalid(reason: &str) -> Error {
 #[derive(Clone, PartialEq, Eq)]
 pub struct BranchKeyItem {
     /// All attributes except `enc`.
-    attributes: BTreeMap<String, String>,
+    pub(super) attributes: BTreeMap<String, String>,
     wrapped_key: Vec<u8>,
     role: Role,
 }
@@ -200,32 +198,6 @@ impl BranchKeyItem {
         Ok(Self { attributes, wrapped_key, role })
     }
 
-    /// Parses an item in the JSON of DynamoDB.
-    ///
-    /// # Errors
-    /// - [`ErrorKind::Validation`] if it is not JSON of at most 64 KiB, not an item of a branch key,
-    ///   or of a hierarchy version other than 1.
-    pub fn from_json(json: &[u8]) -> Result<Self> {
-        json::item(json)
-    }
-
-    /// Parses the items in an answer of DynamoDB, for example the output of `aws dynamodb query`.
-    ///
-    /// # Errors
-    /// - [`ErrorKind::Validation`] if it is not JSON of at most 64 MiB, if it is not an answer with
-    ///   `Items`, if it has a `LastEvaluatedKey` and is therefore incomplete, or if an item is invalid.
-    pub fn list_from_json(json: &[u8]) -> Result<Vec<Self>> {
-        json::items(json)
-    }
-
-    /// Returns the item in the JSON of DynamoDB.
-    ///
-    /// # Errors
-    /// - [`ErrorKind::Validation`] if the item is longer than 64 KiB.
-    pub fn to_json(&self) -> Result<String> {
-        json::to_json(&self.attributes, &self.wrapped_key)
-    }
-
     /// Returns the ID of the branch key.
     pub fn branch_key_id(&self) -> &str {
         self.text(ID)
@@ -272,6 +244,3 @@ impl fmt::Debug for BranchKeyItem {
         out.field("branch_key_id", &self.branch_key_id()).field("item_type", &self.item_type()).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -72,26 +72,6 @@ fn malformed(error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::Validation, text)
 }
 
-/// Parses an item.
-pub(super) fn item(json: &[u8]) -> Result<BranchKeyItem> {
-    if json.len() > MAX_ITEM {
-        return Err(too_long());
-    }
-    to_item(serde_json::from_slice(json).map_err(|error| malformed(&error))?)
-}
-
-/// Parses the items of an answer.
-pub(super) fn items(json: &[u8]) -> Result<Vec<BranchKeyItem>> {
-    if json.len() > MAX_ANSWER {
-        return Err(invalid("the answer of DynamoDB is longer than 64 MiB"));
-    }
-    let answer: Answer<'_> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
-    if answer.last_evaluated_key.is_some() {
-        return Err(invalid("the answer of DynamoDB continues on another page"));
-    }
-    answer.items.into_iter().map(to_item).collect()
-}
-
 fn to_item(attributes: Attributes<'_>) -> Result<BranchKeyItem> {
     let (mut texts, mut wrapped_key) = (BTreeMap::new(), None);
     for (name, value) in attributes.0 {
@@ -111,20 +91,56 @@ fn too_long() -> Error {
     invalid("it is longer than 64 KiB")
 }
 
-/// Writes an item, with its attributes in the order of their names.
-pub(super) fn to_json(attributes: &BTreeMap<String, String>, wrapped_key: &[u8]) -> Result<String> {
-    let value = |name: &str, text| match name {
-        HIERARCHY_VERSION => AttributeValue::N(Cow::Borrowed(text)),
-        _ => AttributeValue::S(Cow::Borrowed(text)),
-    };
-    let mut all: BTreeMap<&str, AttributeValue<'_>> =
-        attributes.iter().map(|(name, text)| (name.as_str(), value(name, text.as_str()))).collect();
-    all.insert(WRAPPED_KEY, AttributeValue::B(Base64::encode_string(wrapped_key).into()));
-    let json = serde_json::to_string(&all).map_err(|error| {
-        Error::new(ErrorKind::Internal, "an item of a branch key cannot be written as JSON").with_source(error)
-    })?;
-    if json.len() > MAX_ITEM {
-        return Err(too_long());
+impl BranchKeyItem {
+    /// Parses an item in the JSON of DynamoDB.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`] if it is not JSON of at most 64 KiB, not an item of a branch key,
+    ///   or of a hierarchy version other than 1.
+    pub fn from_json(json: &[u8]) -> Result<Self> {
+        if json.len() > MAX_ITEM {
+            return Err(too_long());
+        }
+        to_item(serde_json::from_slice(json).map_err(|error| malformed(&error))?)
     }
-    Ok(json)
+
+    /// Parses the items in an answer of DynamoDB, for example the output of `aws dynamodb query`.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`] if it is not JSON of at most 64 MiB, if it is not an answer with
+    ///   `Items`, if it has a `LastEvaluatedKey` and is therefore incomplete, or if an item is invalid.
+    pub fn list_from_json(json: &[u8]) -> Result<Vec<Self>> {
+        if json.len() > MAX_ANSWER {
+            return Err(invalid("the answer of DynamoDB is longer than 64 MiB"));
+        }
+        let answer: Answer<'_> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
+        if answer.last_evaluated_key.is_some() {
+            return Err(invalid("the answer of DynamoDB continues on another page"));
+        }
+        answer.items.into_iter().map(to_item).collect()
+    }
+
+    /// Returns the item in the JSON of DynamoDB, with its attributes in the order of their names.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`] if the item is longer than 64 KiB.
+    pub fn to_json(&self) -> Result<String> {
+        let value = |name: &str, text| match name {
+            HIERARCHY_VERSION => AttributeValue::N(Cow::Borrowed(text)),
+            _ => AttributeValue::S(Cow::Borrowed(text)),
+        };
+        let mut all: BTreeMap<&str, AttributeValue<'_>> =
+            self.attributes.iter().map(|(name, text)| (name.as_str(), value(name, text.as_str()))).collect();
+        all.insert(WRAPPED_KEY, AttributeValue::B(Base64::encode_string(self.wrapped_key()).into()));
+        let json = serde_json::to_string(&all).map_err(|error| {
+            Error::new(ErrorKind::Internal, "an item of a branch key cannot be written as JSON").with_source(error)
+        })?;
+        if json.len() > MAX_ITEM {
+            return Err(too_long());
+        }
+        Ok(json)
+    }
 }
+
+#[cfg(test)]
+mod tests;

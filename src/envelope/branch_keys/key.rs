@@ -6,6 +6,9 @@ use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
+/// The longest ID of a branch key in bytes.
+pub const MAX_BRANCH_KEY_ID: usize = 512;
+
 /// The length of a branch key and of a beacon key in bytes.
 pub(super) const KEY_LENGTH: usize = 32;
 
@@ -76,7 +79,7 @@ impl fmt::Debug for BranchKeyVersion {
 /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
 /// let context = EncryptionContext::from([("department", "accounting")]);
-/// keys.create_as("tenant-42", &context)?;
+/// keys.create_branch_key_as("tenant-42", &context)?;
 ///
 /// let key = keys.active("tenant-42")?;
 /// assert_eq!((key.id(), key.encryption_context()), ("tenant-42", &context));
@@ -136,7 +139,7 @@ impl fmt::Debug for BranchKey {
 /// let kms = Kms::in_memory()?;
 /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-/// let id = keys.create(&EncryptionContext::new())?;
+/// let id = keys.create_branch_key(&EncryptionContext::new())?;
 /// let beacon = keys.beacon(&id)?;
 /// keys.rotate(&id)?;
 /// assert_eq!(keys.beacon(&id)?.expose_secret(), beacon.expose_secret());

@@ -8,6 +8,6 @@ mod transfer;
 mod wrapper;
 
 pub use item::BranchKeyItem;
-pub use key::{BeaconKey, BranchKey, BranchKeyVersion};
-pub use store::{BranchKeyStore, MAX_BRANCH_KEY_ID};
+pub use key::{BeaconKey, BranchKey, BranchKeyVersion, MAX_BRANCH_KEY_ID};
+pub use store::BranchKeyStore;
 pub use wrapper::{BranchKeyWrapper, KmsBranchKeyWrapper};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::item::{BranchKeyItem, Role};
-use super::key::{BeaconKey, BranchKey, BranchKeyVersion, KEY_LENGTH};
+use super::key::{BeaconKey, BranchKey, BranchKeyVersion, KEY_LENGTH, MAX_BRANCH_KEY_ID};
 use super::wrapper::BranchKeyWrapper;
 use crate::clock::{Clock, SystemClock};
 use crate::context::EncryptionContext;
@@ -15,9 +15,6 @@ use crate::identity::AccountId;
 use crate::secret::SecretBytes;
 use crate::store::{Change, CommitError, Expectation, KeyStore, RecordId, RecordKind, Revision, Scan, StoreId};
 use crate::text::sanitize_for_error;
-
-/// The longest ID of a branch key in bytes.
-pub const MAX_BRANCH_KEY_ID: usize = 512;
 
 /// The longest name of a key store in bytes, that of a table in DynamoDB.
 const MAX_NAME: usize = 255;
@@ -34,7 +31,7 @@ const ROTATION_ATTEMPTS: usize = 16;
 ///
 /// | operation | calls of the KMS |
 /// |---|---|
-/// | [`create`](Self::create), [`create_as`](Self::create_as) | GenerateDataKeyWithoutPlaintext twice, ReEncrypt |
+/// | [`create_branch_key`](Self::create_branch_key), [`create_branch_key_as`](Self::create_branch_key_as) | GenerateDataKeyWithoutPlaintext twice, ReEncrypt |
 /// | [`rotate`](Self::rotate) | ReEncrypt twice, GenerateDataKeyWithoutPlaintext |
 /// | [`active`](Self::active), [`version`](Self::version), [`beacon`](Self::beacon) | Decrypt |
 /// | [`import`](Self::import) | Decrypt for each item |
@@ -64,7 +61,7 @@ const ROTATION_ATTEMPTS: usize = 16;
 /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
 /// // In production: `SqliteStore::open("branch-keys.db", &Default::default())?`.
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-/// let id = keys.create(&EncryptionContext::new())?;
+/// let id = keys.create_branch_key(&EncryptionContext::new())?;
 ///
 /// let envelope = Envelope::new(HierarchicalKeyring::new(&keys, &id, Duration::from_secs(600))?);
 /// let message = envelope.encrypt(b"two pots of tea", &EncryptionContext::new())?;
@@ -141,7 +138,7 @@ impl BranchKeyStore {
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
     /// let keys = keys.with_clock(ManualClock::new(Timestamp::from_unix_millis(0)));
-    /// let id = keys.create(&EncryptionContext::new())?;
+    /// let id = keys.create_branch_key(&EncryptionContext::new())?;
     /// assert!(keys.export(&id)?[0].to_json()?.contains(r#""create-time":{"S":"1970-01-01T00:00:00Z"}"#));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
@@ -166,7 +163,7 @@ impl BranchKeyStore {
     ///
     /// # Errors
     /// - Any error of the KMS or the store.
-    pub fn create(&self, context: &EncryptionContext) -> Result<String> {
+    pub fn create_branch_key(&self, context: &EncryptionContext) -> Result<String> {
         let id = self.new_version()?.to_string();
         self.insert(&id, context)?;
         Ok(id)
@@ -191,13 +188,13 @@ impl BranchKeyStore {
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
     /// let context = EncryptionContext::from([("tenant", "42")]);
-    /// keys.create_as("tenant-42", &context)?;
-    /// assert_eq!(keys.create_as("tenant-42", &context).unwrap_err().kind(), ErrorKind::AlreadyExists);
-    /// let without_context = keys.create_as("tenant-43", &EncryptionContext::new()).unwrap_err();
+    /// keys.create_branch_key_as("tenant-42", &context)?;
+    /// assert_eq!(keys.create_branch_key_as("tenant-42", &context).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// let without_context = keys.create_branch_key_as("tenant-43", &EncryptionContext::new()).unwrap_err();
     /// assert_eq!(without_context.kind(), ErrorKind::Validation);
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn create_as(&self, id: &str, context: &EncryptionContext) -> Result<()> {
+    pub fn create_branch_key_as(&self, id: &str, context: &EncryptionContext) -> Result<()> {
         check_id(id)?;
         if context.is_empty() {
             let text = "a branch key with a chosen ID must have an encryption context";
@@ -299,7 +296,7 @@ impl BranchKeyStore {
     /// let kms = Kms::in_memory()?;
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-    /// let id = keys.create(&EncryptionContext::new())?;
+    /// let id = keys.create_branch_key(&EncryptionContext::new())?;
     /// let first = keys.active(&id)?.version();
     /// keys.rotate(&id)?;
     /// assert_eq!(keys.version(&id, first)?.version(), first);
@@ -448,7 +445,7 @@ pub(super) fn not_found(id: &str) -> Error {
 }
 
 pub(super) fn already_exists(id: &str) -> Error {
-    Error::new(ErrorKind::AlreadyExists, format!("the branch key {} exists", sanitize_for_error(id)))
+    Error::new(ErrorKind::AlreadyExists, format!("cannot create the branch key {}: it exists", sanitize_for_error(id)))
 }
 
 pub(super) fn misplaced(id: &str) -> Error {

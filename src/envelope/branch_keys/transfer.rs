@@ -37,7 +37,7 @@ impl BranchKeyStore {
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
     /// let open = |name| BranchKeyStore::new(MemoryStore::new(&Default::default())?, name, wrapper.clone());
     /// let (from, to) = (open("branch-keys")?, open("branch-keys")?);
-    /// let id = from.create(&EncryptionContext::new())?;
+    /// let id = from.create_branch_key(&EncryptionContext::new())?;
     /// to.import(&from.export(&id)?)?;
     /// assert_eq!(to.active(&id)?.expose_secret(), from.active(&id)?.expose_secret());
     ///

@@ -52,7 +52,7 @@ use crate::secret::SecretBytes;
 /// assert!(wrapper.accepts(wrapper.key_arn()) && !wrapper.accepts("another key"));
 ///
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-/// let id = keys.create(&EncryptionContext::new())?;
+/// let id = keys.create_branch_key(&EncryptionContext::new())?;
 /// assert_eq!(unwrapped.load(Ordering::Relaxed), 0); // creating one reveals no plaintext
 /// keys.active(&id)?;
 /// assert_eq!(unwrapped.load(Ordering::Relaxed), 1);
@@ -126,7 +126,7 @@ impl<W: BranchKeyWrapper + ?Sized> BranchKeyWrapper for Arc<W> {
 /// assert_eq!(wrapper.key_arn(), key.arn().to_string());
 ///
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-/// let id = keys.create(&EncryptionContext::new())?;
+/// let id = keys.create_branch_key(&EncryptionContext::new())?;
 /// kms.disable_key(key.key_id())?;
 /// assert_eq!(keys.active(&id).unwrap_err().kind(), ErrorKind::Disabled);
 /// # Ok::<(), strongroom::Error>(())

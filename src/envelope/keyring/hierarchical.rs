@@ -75,7 +75,7 @@ type ChooseBranchKey = dyn Fn(&EncryptionContext) -> Result<String> + Send + Syn
 /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
 /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
 /// for tenant in ["acme", "globex"] {
-///     keys.create_as(&format!("tenant/{tenant}"), &EncryptionContext::from([("tenant", tenant)]))?;
+///     keys.create_branch_key_as(&format!("tenant/{tenant}"), &EncryptionContext::from([("tenant", tenant)]))?;
 /// }
 /// let keyring = HierarchicalKeyring::with_supplier(&keys, Duration::from_secs(600), |context| {
 ///     let tenant = context.get("tenant").ok_or_else(|| Error::new(ErrorKind::Validation, "no tenant"))?;
@@ -132,7 +132,7 @@ impl HierarchicalKeyring {
     /// let kms = Kms::in_memory()?;
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-    /// let id = keys.create(&EncryptionContext::new())?;
+    /// let id = keys.create_branch_key(&EncryptionContext::new())?;
     /// let envelope = Envelope::new(HierarchicalKeyring::new(&keys, &id, Duration::from_secs(600))?);
     /// let message = envelope.encrypt(b"two pots of tea", &EncryptionContext::new())?;
     /// let data_key = &message::inspect(&message)?.data_keys()[0];
@@ -196,7 +196,7 @@ impl HierarchicalKeyring {
     /// let key = kms.create_key(Default::default())?;
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, key.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-    /// let id = keys.create(&EncryptionContext::new())?;
+    /// let id = keys.create_branch_key(&EncryptionContext::new())?;
     /// let cache = DataKeyCache::new(10_000)?;
     /// let envelope = Envelope::new(HierarchicalKeyring::new(&keys, id, Duration::from_secs(600))?.with_cache(&cache));
     /// let contexts = (0..100).map(|row| EncryptionContext::from([("row", row.to_string())]));
@@ -228,7 +228,7 @@ impl HierarchicalKeyring {
     /// let kms = Kms::in_memory()?;
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, kms.create_key(Default::default())?.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-    /// let (id, cache) = (keys.create(&EncryptionContext::new())?, DataKeyCache::new(100)?);
+    /// let (id, cache) = (keys.create_branch_key(&EncryptionContext::new())?, DataKeyCache::new(100)?);
     /// for _ in 0..2 {
     ///     let keyring = HierarchicalKeyring::new(&keys, &id, Duration::from_secs(600))?;
     ///     let keyring = keyring.with_cache(&cache).with_partition("orders");
@@ -256,7 +256,7 @@ impl HierarchicalKeyring {
     /// let key = kms.create_key(Default::default())?;
     /// let wrapper = KmsBranchKeyWrapper::new(&kms, key.arn());
     /// let keys = BranchKeyStore::new(MemoryStore::new(&Default::default())?, "branch-keys", wrapper)?;
-    /// let id = keys.create(&EncryptionContext::new())?;
+    /// let id = keys.create_branch_key(&EncryptionContext::new())?;
     /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     /// let keyring = HierarchicalKeyring::new(&keys, id, Duration::from_secs(600))?.with_clock(Arc::clone(&clock));
     /// let envelope = Envelope::new(keyring);

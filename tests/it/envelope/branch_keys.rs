@@ -47,7 +47,7 @@ fn every_version_stays_readable_and_the_beacon_key_stays_the_same() -> Result<()
     let place = Place::new()?;
     let (store, wrapper) = (place.open()?, wrapper()?);
     let keys = open(Arc::clone(&store), &wrapper);
-    keys.create_as("tenant/42", &context())?;
+    keys.create_branch_key_as("tenant/42", &context())?;
     let beacon = keys.beacon("tenant/42")?;
     let mut versions = vec![keys.active("tenant/42")?];
     for _ in 0..3 {
@@ -77,19 +77,19 @@ fn branch_keys_and_stores_are_apart() -> Result<()> {
     let others = BranchKeyStore::new(Arc::clone(&store), "other-keys", wrapper)?;
     // Texts that are prefixes of each other, and of the names of records.
     for id in ["a", "ab", "b", "a\0b", "branch:ACTIVE"] {
-        keys.create_as(id, &context())?;
-        assert_eq!(kind(keys.create_as(id, &context())), ErrorKind::AlreadyExists, "{id:?}");
+        keys.create_branch_key_as(id, &context())?;
+        assert_eq!(kind(keys.create_branch_key_as(id, &context())), ErrorKind::AlreadyExists, "{id:?}");
         assert_eq!(kind(others.active(id)), ErrorKind::NotFound, "{id:?}");
     }
-    others.create_as("a", &context())?;
+    others.create_branch_key_as("a", &context())?;
     for id in ["a", "ab", "b", "a\0b", "branch:ACTIVE"] {
         let items = keys.export(id)?;
         assert!(items.len() == 3 && items.iter().all(|item| item.branch_key_id() == id), "{items:?}");
     }
     assert_ne!(keys.active("a")?.expose_secret(), others.active("a")?.expose_secret());
-    let id = keys.create(&EncryptionContext::new())?;
+    let id = keys.create_branch_key(&EncryptionContext::new())?;
     assert!(keys.active(&id)?.encryption_context().is_empty());
-    assert_ne!(keys.create(&EncryptionContext::new())?, id);
+    assert_ne!(keys.create_branch_key(&EncryptionContext::new())?, id);
     for (missing, result) in [
         ("active", keys.active("c").map(drop)),
         ("beacon", keys.beacon("c").map(drop)),
@@ -111,17 +111,17 @@ fn invalid_names_ids_and_contexts_are_refused() -> Result<()> {
     let keys = open(Arc::clone(&store), &wrapper);
     for id in [String::new(), "x".repeat(513)] {
         let results = [
-            keys.create_as(&id, &context()),
+            keys.create_branch_key_as(&id, &context()),
             keys.active(&id).map(drop),
             keys.rotate(&id).map(drop),
             keys.export(&id).map(drop),
         ];
         results.into_iter().for_each(|result| assert_eq!(kind(result), ErrorKind::Validation, "{} bytes", id.len()));
     }
-    assert_eq!(kind(keys.create_as("a", &EncryptionContext::new())), ErrorKind::Validation);
+    assert_eq!(kind(keys.create_branch_key_as("a", &EncryptionContext::new())), ErrorKind::Validation);
     let long = EncryptionContext::from([("a", "x".repeat(66_000))]);
-    assert!(keys.create_as("a", &long).is_err() && all_records(&*store)?.is_empty());
-    keys.create_as(&"x".repeat(512), &context())?;
+    assert!(keys.create_branch_key_as("a", &long).is_err() && all_records(&*store)?.is_empty());
+    keys.create_branch_key_as(&"x".repeat(512), &context())?;
     Ok(())
 }
 
@@ -129,8 +129,8 @@ fn invalid_names_ids_and_contexts_are_refused() -> Result<()> {
 fn an_export_can_be_imported_into_another_store() -> Result<()> {
     let wrapper = wrapper()?;
     let from = open(any_store::new()?, &wrapper);
-    from.create_as("a", &context())?;
-    let id = from.create(&EncryptionContext::new())?;
+    from.create_branch_key_as("a", &context())?;
+    let id = from.create_branch_key(&EncryptionContext::new())?;
     let first = from.active(&id)?;
     from.rotate(&id)?;
     let items = [from.export("a")?, from.export(&id)?].concat();
@@ -152,8 +152,8 @@ fn an_export_can_be_imported_into_another_store() -> Result<()> {
 fn an_import_is_complete_and_consistent_or_refused() -> Result<()> {
     let wrapper = wrapper()?;
     let from = open(any_store::new()?, &wrapper);
-    from.create_as("a", &context())?;
-    from.create_as("b", &context())?;
+    from.create_branch_key_as("a", &context())?;
+    from.create_branch_key_as("b", &context())?;
     let before = from.export("a")?;
     from.rotate("a")?;
     let (items, store) = (from.export("a")?, any_store::new()?);
@@ -195,8 +195,8 @@ fn an_import_is_complete_and_consistent_or_refused() -> Result<()> {
 fn modified_items_are_refused() -> Result<()> {
     let (store, wrapper) = (Arc::new(MemoryStore::new(&Default::default())?), wrapper()?);
     let keys = open(store.clone(), &wrapper);
-    keys.create_as("a", &context())?;
-    keys.create_as("b", &context())?;
+    keys.create_branch_key_as("a", &context())?;
+    keys.create_branch_key_as("b", &context())?;
     let version = keys.active("a")?.version();
     let read = |record: &RecordId| match () {
         () if record.name.ends_with(b"branch:ACTIVE") => keys.active("a").map(drop).and(keys.rotate("a").map(drop)),
@@ -233,7 +233,7 @@ fn modified_items_are_refused() -> Result<()> {
 fn a_branch_key_of_another_kms_key_is_refused() -> Result<()> {
     let (store, first) = (any_store::new()?, wrapper()?);
     let keys = open(Arc::clone(&store), &first);
-    keys.create_as("a", &context())?;
+    keys.create_branch_key_as("a", &context())?;
     let others = open(store, &wrapper()?);
     let results = [others.active("a").map(drop), others.rotate("a").map(drop), others.beacon("a").map(drop)];
     results.into_iter().for_each(|result| assert_eq!(kind(result), ErrorKind::IncorrectKey));
@@ -248,11 +248,11 @@ fn concurrent_rotations_and_creations_lose_nothing() -> Result<()> {
     const THREADS: usize = 4;
     let (place, wrapper) = (Place::new()?, wrapper()?);
     let keys = open(place.open()?, &wrapper);
-    keys.create_as("a", &context())?;
+    keys.create_branch_key_as("a", &context())?;
     let outcomes: Vec<_> = thread::scope(|scope| {
         let work = || {
             let keys = open(place.open()?, &wrapper);
-            Ok((keys.rotate("a")?, keys.create_as("b", &context()).map_err(|error| error.kind())))
+            Ok((keys.rotate("a")?, keys.create_branch_key_as("b", &context()).map_err(|error| error.kind())))
         };
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(work)).collect();
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect::<Result<_>>()
@@ -276,7 +276,7 @@ fn concurrent_rotations_and_creations_lose_nothing() -> Result<()> {
 fn the_time_of_creation_is_that_of_the_version() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_123)));
     let keys = open(any_store::new()?, &wrapper()?).with_clock(Arc::clone(&clock));
-    keys.create_as("a", &context())?;
+    keys.create_branch_key_as("a", &context())?;
     clock.advance_days(1);
     keys.rotate("a")?;
     let mut times: Vec<_> = Vec::new();
@@ -330,10 +330,10 @@ fn an_outage_between_calls_leaves_nothing_behind_and_keeps_its_kind() -> Result<
     for (call, outage) in [(0, ErrorKind::KeyUnavailable), (1, ErrorKind::AccessDenied), (2, ErrorKind::Disabled)] {
         let failing = || Failing(inner.clone(), call.into(), outage);
         let keys = BranchKeyStore::new(Arc::clone(&store), NAME, failing())?;
-        assert_eq!(kind(keys.create_as("a", &context())), outage, "call {call}");
+        assert_eq!(kind(keys.create_branch_key_as("a", &context())), outage, "call {call}");
         assert!(all_records(&*store)?.is_empty());
         let sound = open(Arc::clone(&store), &inner);
-        sound.create_as("b", &context())?;
+        sound.create_branch_key_as("b", &context())?;
         let before = all_records(&*store)?;
         let keys = BranchKeyStore::new(Arc::clone(&store), NAME, failing())?;
         assert_eq!(kind(keys.rotate("b")), outage, "call {call}");
@@ -345,7 +345,7 @@ fn an_outage_between_calls_leaves_nothing_behind_and_keeps_its_kind() -> Result<
         }
     }
     let wrong_length = BranchKeyStore::new(Arc::clone(&store), NAME, Short(inner))?;
-    wrong_length.create_as("a", &context())?;
+    wrong_length.create_branch_key_as("a", &context())?;
     assert_eq!(kind(wrong_length.active("a")), ErrorKind::Integrity);
     Ok(())
 }
@@ -381,13 +381,13 @@ fn a_kms_and_branch_keys_do_not_share_a_store() -> Result<()> {
     let root = || RootKey::from_bytes(&[7; 32]);
     let kms = Kms::builder().store(Arc::clone(&store), root()).build()?;
     kms.create_key(Default::default())?;
-    assert_eq!(kind(keys.create_as("a", &context())), ErrorKind::Validation);
+    assert_eq!(kind(keys.create_branch_key_as("a", &context())), ErrorKind::Validation);
     assert_eq!(kind(BranchKeyStore::new(Arc::clone(&store), NAME, wrapper.clone())), ErrorKind::Validation);
     assert!(kms.verify_store(|_| {})?.is_intact());
 
     let store = any_store::new()?;
     let keys = open(Arc::clone(&store), &wrapper);
-    keys.create_as("a", &context())?;
+    keys.create_branch_key_as("a", &context())?;
     let refused = Kms::builder().store(Arc::clone(&store), root()).build().unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Integrity, "{refused}");
     keys.rotate("a")?;

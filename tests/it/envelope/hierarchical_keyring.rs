@@ -96,7 +96,7 @@ impl World {
         let (store, gate) = (any_store::new()?, Gate::new()?);
         let keys = BranchKeyStore::new(Arc::clone(&store), "branch-keys", gate.clone())?;
         for tenant in ["41", "42"] {
-            keys.create_as(&format!("tenant/{tenant}"), &of(tenant))?;
+            keys.create_branch_key_as(&format!("tenant/{tenant}"), &of(tenant))?;
         }
         Ok(Self { store, gate, keys, clock: Arc::new(ManualClock::new(Timestamp::from_unix_millis(0))) })
     }

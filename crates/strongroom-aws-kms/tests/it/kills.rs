@@ -149,7 +149,7 @@ fn branch_keys(folder: &Path, url: &str, key: &str) -> BranchKeyStore {
 #[test]
 fn child_creates_a_branch_key() {
     if let Some([folder, url, key]) = parameters() {
-        branch_keys(Path::new(&folder), &url, &key).create_as("a", &context()).unwrap();
+        branch_keys(Path::new(&folder), &url, &key).create_branch_key_as("a", &context()).unwrap();
     }
 }
 
@@ -183,7 +183,7 @@ fn an_interrupted_creation_of_a_branch_key_leaves_nothing_behind() {
         world.kill("child_creates_a_branch_key");
         let keys = branch_keys(world.folder.path(), &world.endpoint.url(), &world.key);
         assert_eq!(keys.export("a").unwrap_err().kind(), ErrorKind::NotFound, "{operation} {after}");
-        keys.create_as("a", &context()).unwrap();
+        keys.create_branch_key_as("a", &context()).unwrap();
         is_complete(&keys, 3);
     }
 }
@@ -193,7 +193,7 @@ fn an_interrupted_rotation_of_a_branch_key_leaves_it_as_it_was() {
     for (operation, after) in CALLS {
         let world = World::start(operation, after);
         let keys = branch_keys(world.folder.path(), &world.endpoint.url(), &world.key);
-        keys.create_as("a", &context()).unwrap();
+        keys.create_branch_key_as("a", &context()).unwrap();
         let version = keys.active("a").unwrap().version();
         world.kill("child_rotates_a_branch_key");
         assert_eq!(keys.active("a").unwrap().version(), version, "{operation} {after}");
@@ -207,7 +207,7 @@ fn an_interrupted_rotation_of_a_branch_key_leaves_it_as_it_was() {
 fn processes_that_rotate_a_branch_key_lose_no_version() {
     let world = World::start("none", false);
     let keys = branch_keys(world.folder.path(), &world.endpoint.url(), &world.key);
-    keys.create_as("a", &context()).unwrap();
+    keys.create_branch_key_as("a", &context()).unwrap();
     let mut children = [world.command("child_rotates_a_branch_key"), world.command("child_rotates_a_branch_key")]
         .map(|mut command| command.spawn().unwrap());
     for child in &mut children {

@@ -128,7 +128,7 @@ fn the_python_sdk_and_the_hierarchical_keyring_read_each_other() {
     both("the_python_sdk_and_the_hierarchical_keyring_read_each_other", |official, new| {
         // A branch key of this crate, and one of the official key store.
         let keys = new();
-        keys.create_as("tenant/42", &of("42")).unwrap();
+        keys.create_branch_key_as("tenant/42", &of("42")).unwrap();
         official.put(&keys.export("tenant/42").unwrap());
         official.ask(&json!({"do": "create", "id": "tenant/41", "context": {"Straße": "日本"}})).unwrap();
         keys.import(&official.items("tenant/41")).unwrap();
@@ -155,7 +155,7 @@ fn the_python_sdk_and_the_hierarchical_keyring_read_each_other() {
 fn versions_that_either_side_created_open_in_the_other() {
     both("versions_that_either_side_created_open_in_the_other", |official, new| {
         let (keys, suite) = (new(), AlgorithmSuite::default());
-        keys.create_as("a", &of("42")).unwrap();
+        keys.create_branch_key_as("a", &of("42")).unwrap();
         official.put(&keys.export("a").unwrap());
         let mut messages = vec![
             envelope(&keys, "a", suite).encrypt(PLAINTEXT, &context()).unwrap(),
@@ -188,7 +188,7 @@ fn both_sides_choose_the_branch_key_of_a_tenant() {
     both("both_sides_choose_the_branch_key_of_a_tenant", |official, new| {
         let keys = new();
         for tenant in ["41", "42"] {
-            keys.create_as(&format!("tenant/{tenant}"), &of(tenant)).unwrap();
+            keys.create_branch_key_as(&format!("tenant/{tenant}"), &of(tenant)).unwrap();
             official.put(&keys.export(&format!("tenant/{tenant}")).unwrap());
         }
         let keyring = HierarchicalKeyring::with_supplier(&keys, TTL, |context| {
@@ -221,7 +221,7 @@ fn branch_keys_save_calls_for_all_contexts() {
         let requests = endpoint.requests();
         requests[from..].iter().map(|request| request.operation.clone()).collect::<Vec<_>>()
     };
-    let id = keys.create(&EncryptionContext::new()).unwrap();
+    let id = keys.create_branch_key(&EncryptionContext::new()).unwrap();
     let new = ["GenerateDataKeyWithoutPlaintext", "ReEncrypt", "GenerateDataKeyWithoutPlaintext"];
     assert_eq!(operations(0), new);
     let ours = envelope(&keys, &id, AlgorithmSuite::default());
@@ -250,7 +250,7 @@ fn failures_of_aws_kms_keep_their_kind() {
     let kms = Kms::in_memory().unwrap();
     let key = kms.create_key(Default::default()).unwrap();
     let sound = open(KmsBranchKeyWrapper::new(&kms, key.arn()));
-    sound.create_as("a", &context()).unwrap();
+    sound.create_branch_key_as("a", &context()).unwrap();
     let message = envelope(&sound, "a", AlgorithmSuite::default()).encrypt(PLAINTEXT, &context()).unwrap();
     let rows: [(fn() -> Answer, AwsKmsFailure, ErrorKind, usize); 5] = [
         (|| Answer::Close, Unreachable, ErrorKind::KeyUnavailable, 3),
@@ -281,7 +281,7 @@ fn failures_of_aws_kms_keep_their_kind() {
         assert_eq!(read.downcast_ref().map(UnwrapFailures::kind), Some(kind), "{read}");
         let others = [
             ours.encrypt(PLAINTEXT, &context()).unwrap_err(),
-            keys.create(&context()).unwrap_err(),
+            keys.create_branch_key(&context()).unwrap_err(),
             keys.rotate("a").unwrap_err(),
         ];
         assert_eq!(endpoint.requests().len() - before, 4 * attempts, "{expected:?}");
@@ -305,7 +305,7 @@ fn keys_and_replicas_are_told_apart() {
     let wrapper = AwsKmsBranchKeyWrapper::new(&aws, &key).unwrap();
     assert!(wrapper.clone().with_grant_tokens(["token"; 11]).is_err());
     let keys = open(wrapper);
-    keys.create_as("a", &context()).unwrap();
+    keys.create_branch_key_as("a", &context()).unwrap();
     let denied = open(AwsKmsBranchKeyWrapper::new(&aws_kms(&server, ALICE_ACCESS_KEY), &key).unwrap());
     assert_eq!(denied.import(&keys.export("a").unwrap()).unwrap_err().kind(), ErrorKind::AccessDenied);
     let other = open(AwsKmsBranchKeyWrapper::new(&aws, &new_key(&server)).unwrap());
@@ -341,7 +341,7 @@ fn a_multi_region_key_unwraps_branch_keys_of_its_replicas() {
     let europe = of_config(quick(&europe.url()));
     let there_kms = of_config(quick(&america.url()));
     let from = open(AwsKmsBranchKeyWrapper::new(&there_kms, there).unwrap());
-    from.create_as("a", &context()).unwrap();
+    from.create_branch_key_as("a", &context()).unwrap();
     let message = envelope(&from, "a", AlgorithmSuite::default()).encrypt(PLAINTEXT, &context()).unwrap();
     let items = from.export("a").unwrap();
     let one = open(AwsKmsBranchKeyWrapper::new(&europe, here).unwrap());

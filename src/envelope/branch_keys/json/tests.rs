@@ -1,4 +1,7 @@
 use super::*;
+use crate::context::EncryptionContext;
+use crate::envelope::branch_keys::item::{MAX_WRAPPED_KEY, Role};
+use crate::envelope::branch_keys::key::{BranchKeyVersion, MAX_BRANCH_KEY_ID};
 
 const ITEM: &str = r#"{"aws-crypto-ec:department": {"S": "accounting"}, "branch-key-id": {"S": "tenant-42"},
     "create-time": {"S": "2026-11-30T09:26:53.000123Z"}, "enc": {"B": "AQID"}, "hierarchy-version": {"N": "1"},
