@@ -211,8 +211,7 @@ impl BranchKeyStore {
         }
         let time = self.clock.now().to_string();
         let attributes = |role| BranchKeyItem::attributes(id, role, self.wrapper.key_arn(), &time, context);
-        let [stored, active, beacon] =
-            [Role::Version(version), Role::Active(version), Role::Beacon].map(|role| attributes(role));
+        let [stored, active, beacon] = [Role::Version(version), Role::Active(version), Role::Beacon].map(attributes);
         let (stored, active) = self.wrap_version(stored, active)?;
         let wrapped = self.wrapper.generate(&BranchKeyItem::binding(&beacon, &self.name))?;
         let beacon = BranchKeyItem::new(beacon, wrapped)?;

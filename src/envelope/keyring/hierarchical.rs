@@ -135,7 +135,8 @@ impl HierarchicalKeyring {
     /// let id = keys.create_branch_key(&EncryptionContext::new())?;
     /// let envelope = Envelope::new(HierarchicalKeyring::new(&keys, &id, Duration::from_secs(600))?);
     /// let message = envelope.encrypt(b"two pots of tea", &EncryptionContext::new())?;
-    /// let data_key = &message::inspect(&message)?.data_keys()[0];
+    /// let header = message::inspect(&message)?;
+    /// let data_key = &header.data_keys()[0];
     /// assert_eq!((data_key.provider_id(), data_key.provider_info()), ("aws-kms-hierarchy", id.as_bytes()));
     /// # Ok::<(), strongroom::Error>(())
     /// ```

@@ -80,13 +80,20 @@ impl<A: KeyAgreement + ?Sized> KeyAgreement for Arc<A> {
 ///
 /// # Examples
 /// ```
+/// use std::fmt;
+///
 /// use strongroom::crypto::{CryptoBackend, KeyPairKind, PrivateKey};
 /// use strongroom::envelope::{KeyAgreement, KeyAgreementKeyring, RawEcdhKeyring};
 /// use strongroom::{EncryptionContext, Envelope, Result, SecretBytes};
 ///
 /// /// Stands for a key in a KMS.
-/// #[derive(Debug)]
 /// struct Elsewhere(Box<dyn PrivateKey>);
+///
+/// impl fmt::Debug for Elsewhere {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         f.debug_struct("Elsewhere").finish_non_exhaustive()
+///     }
+/// }
 ///
 /// impl KeyAgreement for Elsewhere {
 ///     fn agree(&self, public_key: &[u8]) -> Result<SecretBytes> {

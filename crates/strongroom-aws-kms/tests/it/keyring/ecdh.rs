@@ -70,8 +70,7 @@ fn the_python_sdk_and_the_ecdh_keyring_read_each_other() {
             let hexadecimal = |key: &Key| base16ct::lower::encode_string(&key.public);
             let theirs = |key: &Key, peer: &Key| json!({"kind": "ecdh", "key": key.arn, "peer": hexadecimal(peer), "curve": curve});
             let alone = |key: &Key| json!({"kind": "ecdh", "key": key.arn, "curve": curve});
-            let envelope = |keyring| Envelope::new(keyring);
-            let message = envelope(own.with(&aws, &peer.public)).encrypt(PLAINTEXT, &context()).unwrap();
+            let message = Envelope::new(own.with(&aws, &peer.public)).encrypt(PLAINTEXT, &context()).unwrap();
             for reader in [theirs(&own, &peer), theirs(&peer, &own), alone(&peer)] {
                 assert_eq!(sdk.decrypt(&reader, &message).as_deref(), Ok(PLAINTEXT), "{curve}");
             }
@@ -80,7 +79,11 @@ fn the_python_sdk_and_the_ecdh_keyring_read_each_other() {
             for suite in [AlgorithmSuite::default(), signed] {
                 let message = sdk.encrypt(&theirs(&own, &peer), Some(suite.id())).unwrap();
                 for reader in [own.with(&aws, &peer.public), peer.with(&aws, &own.public), peer.alone(&aws)] {
-                    assert_eq!(envelope(reader).decrypt(&message, &context()).unwrap(), PLAINTEXT, "{curve} {suite}");
+                    assert_eq!(
+                        Envelope::new(reader).decrypt(&message, &context()).unwrap(),
+                        PLAINTEXT,
+                        "{curve} {suite}"
+                    );
                 }
             }
         }
