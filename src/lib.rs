@@ -180,10 +180,10 @@ pub mod columns;
 #[cfg(feature = "s3-encryption")]
 pub mod s3_encryption;
 // L5: encrypted volumes
-#[cfg(feature = "volumes")]
-pub mod volumes;
 #[cfg(feature = "object_store")]
 pub mod objects;
+#[cfg(feature = "volumes")]
+pub mod volumes;
 // L6: manual
 pub mod manual;
 // Entry points for fuzzing

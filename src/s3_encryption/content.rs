@@ -11,6 +11,7 @@
 //! encryption client specification, key derivation). In versions 2 and 3, the object is the
 //! ciphertext, followed by the tag.
 
+use aes_gcm::aes::Aes256;
 use cbc::cipher::block_padding::Pkcs7;
 use cbc::cipher::{BlockModeDecrypt, KeyIvInit};
 use subtle::ConstantTimeEq;
@@ -148,7 +149,7 @@ fn open_gcm(
 /// Decrypts AES-CBC. All failures are the same error: an attacker who can tell wrong padding from
 /// other failures can decrypt the object.
 fn open_cbc(data_key: &SecretBytes, iv: &[u8; CBC_IV_LENGTH], body: &[u8]) -> Result<Vec<u8>, ObjectError> {
-    let cipher = cbc::Decryptor::<aes_gcm::aes::Aes256>::new_from_slices(data_key.expose_secret(), iv)
+    let cipher = cbc::Decryptor::<Aes256>::new_from_slices(data_key.expose_secret(), iv)
         .map_err(|_| ObjectError::NotAuthentic)?;
     let mut buffer = Zeroizing::new(body.to_vec());
     let length = cipher.decrypt_padded::<Pkcs7>(&mut buffer).map_err(|_| ObjectError::NotAuthentic)?.len();
