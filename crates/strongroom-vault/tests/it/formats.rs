@@ -69,7 +69,7 @@ fn a_ciphertext_is_bound_to_header_and_context() {
     let requests = endpoint.requests();
     let [.., encrypt, decrypt] = &requests[..] else { panic!("two requests") };
     let [encrypt, decrypt] = [encrypt, decrypt].map(|request| serde_json::from_str::<Value>(&request.body).unwrap());
-    let [plaintext, bound] = [PLAINTEXT, &bound].map(Base64::encode_string);
+    let [plaintext, bound] = [PLAINTEXT, &bound[..]].map(Base64::encode_string);
     assert_eq!(encrypt, json!({"plaintext": plaintext, "associated_data": bound, "key_version": 1}));
     let ciphertext = format!("vault:v1:{}", Base64::encode_string(sealed));
     assert_eq!(decrypt, json!({"ciphertext": ciphertext, "associated_data": bound}));
