@@ -50,7 +50,7 @@ pub struct WrappingKey {
 }
 
 enum Kind {
-    Kms { kms: Kms, key: KeyIdentifier, previous: Vec<KeyIdentifier> },
+    Kms { kms: Box<Kms>, key: KeyIdentifier, previous: Vec<KeyIdentifier> },
     Aes { bytes: SecretBytes, key: Box<dyn AeadKey> },
     Rsa { public: Box<dyn PublicKey>, private: Option<Box<dyn PrivateKey>> },
 }
@@ -85,7 +85,7 @@ impl WrappingKey {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn kms(kms: &Kms, key: impl KeyReference) -> Result<Self> {
-        Ok(Self::of(Kind::Kms { kms: kms.clone(), key: key.to_key_identifier()?, previous: Vec::new() }))
+        Ok(Self::of(Kind::Kms { kms: Box::new(kms.clone()), key: key.to_key_identifier()?, previous: Vec::new() }))
     }
 
     /// Also decrypts objects of an earlier KMS key. A rotation of a key does not need this: it keeps
