@@ -74,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // An attacker with write access to the folder can delete objects, but cannot exchange them.
     folder.copy(&Path::from("monday/notes.txt"), &Path::from("monday/settings.txt")).await?;
     let refused = backup.get(&Path::from("monday/settings.txt")).await.err().ok_or("an exchanged object")?;
-    assert_eq!(error_inside(&refused).map(|error| error.kind()), Some(ErrorKind::ContextMismatch));
+    assert_eq!(error_inside(&refused).map(strongroom::Error::kind), Some(ErrorKind::ContextMismatch));
     println!("rejected an object that was exchanged");
     Ok(())
 }
