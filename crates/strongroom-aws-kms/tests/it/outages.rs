@@ -60,7 +60,7 @@ pub(crate) fn quick(url: &str) -> Builder {
     config(url, LOCAL, ACCESS_KEY).retry_config(retries).retry_partition(RetryPartition::new(url.to_owned()))
 }
 
-type Fault = fn() -> Answer;
+pub(crate) type Fault = fn() -> Answer;
 
 fn failure(error: &Error) -> &AwsKmsError {
     AwsKmsError::find(error).unwrap_or_else(|| panic!("no failure of AWS KMS: {error}"))

@@ -10,7 +10,7 @@ use strongroom::request::CreateKeyRequest;
 use strongroom::{Envelope, ErrorKind, Kms, Result};
 use strongroom_aws_kms::{AwsKms, AwsKmsEcdhKeyring, AwsKmsError, AwsKmsFailure};
 
-use crate::outages::quick;
+use crate::outages::{Fault, quick};
 use crate::support::endpoint::{Answer, Endpoint};
 use crate::support::server::{ACCESS_KEY, ALICE_ACCESS_KEY, TestServer};
 use crate::support::{PLAINTEXT, Sdk, aws_kms, context, environment, of_config};
@@ -123,7 +123,7 @@ fn failures_of_an_agreement_keep_their_kind() {
     };
     let message = Envelope::new(own.with(&of_config(quick(&sound.url())), &peer.public));
     let message = message.encrypt(PLAINTEXT, &context()).unwrap();
-    let rows: [(fn() -> Answer, AwsKmsFailure, ErrorKind, usize); 4] = [
+    let rows: [(Fault, AwsKmsFailure, ErrorKind, usize); 4] = [
         (|| Answer::Close, Unreachable, ErrorKind::KeyUnavailable, 3),
         (|| Answer::exception(400, "ThrottlingException", "Rate exceeded"), Throttled, ErrorKind::KeyUnavailable, 3),
         (|| Answer::exception(400, "AccessDeniedException", "no"), AccessDenied, ErrorKind::AccessDenied, 1),

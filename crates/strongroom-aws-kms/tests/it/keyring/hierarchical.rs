@@ -15,7 +15,7 @@ use strongroom::store::MemoryStore;
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms};
 use strongroom_aws_kms::{AwsKms, AwsKmsBranchKeyWrapper, AwsKmsError, AwsKmsFailure, AwsKmsKeyring};
 
-use crate::outages::quick;
+use crate::outages::{Fault, quick};
 use crate::support::endpoint::{Answer, Endpoint};
 use crate::support::peer::{self, Conversation};
 use crate::support::server::{ACCESS_KEY, ALICE_ACCESS_KEY, TestServer};
@@ -252,7 +252,7 @@ fn failures_of_aws_kms_keep_their_kind() {
     let sound = open(KmsBranchKeyWrapper::new(&kms, key.arn()));
     sound.create_branch_key_as("a", &context()).unwrap();
     let message = envelope(&sound, "a", AlgorithmSuite::default()).encrypt(PLAINTEXT, &context()).unwrap();
-    let rows: [(fn() -> Answer, AwsKmsFailure, ErrorKind, usize); 5] = [
+    let rows: [(Fault, AwsKmsFailure, ErrorKind, usize); 5] = [
         (|| Answer::Close, Unreachable, ErrorKind::KeyUnavailable, 3),
         (|| Answer::exception(400, "ThrottlingException", "Rate exceeded"), Throttled, ErrorKind::KeyUnavailable, 3),
         (|| Answer::exception(400, "AccessDeniedException", "no"), AccessDenied, ErrorKind::AccessDenied, 1),
