@@ -50,11 +50,11 @@ impl Gate {
 
     /// Holds all further calls until [`Self::release`].
     fn hold(&self) {
-        *self.waiting.0.lock().unwrap() = true;
+        *self.waiting.0.lock().expect("no thread panics while it holds the lock") = true;
     }
 
     fn release(&self) {
-        *self.waiting.0.lock().unwrap() = false;
+        *self.waiting.0.lock().expect("no thread panics while it holds the lock") = false;
         self.waiting.1.notify_all();
     }
 }
@@ -74,8 +74,8 @@ impl BranchKeyWrapper for Gate {
 
     fn unwrap(&self, wrapped: &[u8], context: &EncryptionContext) -> Result<SecretBytes> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        let held = self.waiting.0.lock().unwrap();
-        drop(self.waiting.1.wait_while(held, |held| *held).unwrap());
+        let held = self.waiting.0.lock().expect("no thread panics while it holds the lock");
+        drop(self.waiting.1.wait_while(held, |held| *held).expect("no thread panics while it holds the lock"));
         if self.outage.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::KeyUnavailable, "the KMS is unreachable"));
         }

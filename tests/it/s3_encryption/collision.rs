@@ -8,7 +8,7 @@ use strongroom::envelope::CommitmentPolicy;
 use strongroom::s3_encryption::{ObjectCipher, ObjectError, WrappingKey};
 use strongroom::{EncryptionContext, SecretBytes};
 
-use super::support::{TestResult, read, reason};
+use super::support::{Pairs, TestResult, read, reason};
 
 const WRAPPING_KEYS: [[u8; 32]; 2] = [[1; 32], [2; 32]];
 const DATA_KEYS: [[u8; 32]; 2] = [[3; 32], [4; 32]];
@@ -103,7 +103,7 @@ fn cipher(number: usize, policy: CommitmentPolicy) -> ObjectCipher {
     ObjectCipher::builder(key).commitment_policy(policy).build().expect("a cipher")
 }
 
-fn owned(pairs: &[(&str, String)]) -> Vec<(String, String)> {
+fn owned(pairs: &[(&str, String)]) -> Pairs {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
 }
 

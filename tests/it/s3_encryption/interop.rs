@@ -14,7 +14,7 @@ use strongroom::envelope::CommitmentPolicy;
 use strongroom::s3_encryption::{FormatVersion, MIN_PART_BYTES, ObjectCipher};
 use strongroom::{EncryptionContext, Kms, wire};
 
-use super::support::{LENGTHS, RSA, TestResult, VERSIONS, World, Wrap, pairs_of, plaintext, read};
+use super::support::{LENGTHS, Pairs, RSA, TestResult, VERSIONS, World, Wrap, pairs_of, plaintext, read};
 use crate::support::external_tools;
 
 const STRICT: &str = "REQUIRE_ENCRYPT_REQUIRE_DECRYPT";
@@ -72,7 +72,7 @@ impl Peer {
         key: &Value,
         context: &EncryptionContext,
         parts: &[&[u8]],
-    ) -> Result<(Vec<u8>, Vec<(String, String)>), String> {
+    ) -> Result<(Vec<u8>, Pairs), String> {
         let version = if version == FormatVersion::V3 { 3 } else { 2 };
         let parts: Vec<String> = parts.iter().map(hex::encode).collect();
         let request = json!({"do": "put", "version": version, "key": key, "context": context, "parts": parts});
@@ -112,7 +112,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 #[derive(Clone, Default)]
 struct Stored {
     body: Vec<u8>,
-    pairs: Vec<(String, String)>,
+    pairs: Pairs,
     file: Option<String>,
     is_legacy: bool,
     /// The length of its parts, for a multipart upload.
@@ -137,14 +137,14 @@ fn contexts(wrap: Wrap) -> Vec<EncryptionContext> {
 }
 
 /// Moves the pairs of an object into an instruction file, as the clients that write such files do.
-fn move_into_file(pairs: Vec<(String, String)>) -> (Vec<(String, String)>, String) {
+fn move_into_file(pairs: Pairs) -> (Pairs, String) {
     let stays = |name: &str| ["x-amz-c", "x-amz-d", "x-amz-i"].contains(&name);
     let (object, file): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(name, _)| stays(name));
     (object, json!(file.into_iter().collect::<BTreeMap<_, _>>()).to_string())
 }
 
 /// The client for Python always names the wrapping algorithm of a KMS key, also with a custom keyring.
-fn as_raw(pairs: Vec<(String, String)>, wrap: Wrap) -> Vec<(String, String)> {
+fn as_raw(pairs: Pairs, wrap: Wrap) -> Pairs {
     let (name, code) = match wrap {
         Wrap::Kms => return pairs,
         Wrap::Aes => ("AES/GCM", "02"),

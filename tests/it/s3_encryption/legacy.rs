@@ -10,7 +10,7 @@ use strongroom::request::EncryptRequest;
 use strongroom::s3_encryption::{FormatVersion, ObjectCipher, ObjectError};
 use strongroom::{EncryptionContext, ErrorKind};
 
-use super::support::{LENGTHS, TestResult, World, Wrap, plaintext, read, reason};
+use super::support::{LENGTHS, Pairs, TestResult, World, Wrap, plaintext, read, reason};
 
 const LENIENT: CommitmentPolicy = CommitmentPolicy::RequireEncryptAllowDecrypt;
 const DATA_KEY: [u8; 32] = [9; 32];
@@ -27,7 +27,7 @@ pub(super) fn encrypt_cbc(plaintext: &[u8]) -> Vec<u8> {
 }
 
 /// Returns the metadata of an object whose data key is wrapped in the way of the first version.
-pub(super) fn metadata(world: &World, key_name: &str, algorithm: Option<&str>, iv: &[u8]) -> Vec<(String, String)> {
+pub(super) fn metadata(world: &World, key_name: &str, algorithm: Option<&str>, iv: &[u8]) -> Pairs {
     let id = world.keys[0].to_string();
     let context = EncryptionContext::from([("kms_cmk_id", id.as_str())]);
     let request = EncryptRequest::new(world.keys[0], &DATA_KEY).context(&context);

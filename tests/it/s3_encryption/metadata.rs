@@ -4,12 +4,12 @@ use strongroom::EncryptionContext;
 use strongroom::envelope::CommitmentPolicy;
 use strongroom::s3_encryption::{ContentAlgorithm, FormatVersion, ObjectError, ObjectMetadata, WrapAlgorithm};
 
-use super::support::{TestResult, VERSIONS, World, Wrap, context, pairs_of, read};
+use super::support::{Pairs, TestResult, VERSIONS, World, Wrap, context, pairs_of, read};
 
 const KEY: &str = "AAAA";
 const ID: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==";
 
-fn version_2() -> Vec<(String, String)> {
+fn version_2() -> Pairs {
     owned(&[
         ("x-amz-key-v2", KEY),
         ("x-amz-wrap-alg", "kms+context"),
@@ -20,7 +20,7 @@ fn version_2() -> Vec<(String, String)> {
     ])
 }
 
-fn version_3() -> Vec<(String, String)> {
+fn version_3() -> Pairs {
     owned(&[
         ("x-amz-3", KEY),
         ("x-amz-w", "12"),
@@ -31,11 +31,11 @@ fn version_3() -> Vec<(String, String)> {
     ])
 }
 
-fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+fn owned(pairs: &[(&str, &str)]) -> Pairs {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-fn with(mut pairs: Vec<(String, String)>, name: &str, value: &str) -> Result<ObjectMetadata, ObjectError> {
+fn with(mut pairs: Pairs, name: &str, value: &str) -> Result<ObjectMetadata, ObjectError> {
     match pairs.iter_mut().find(|(found, _)| found == name) {
         Some(pair) => value.clone_into(&mut pair.1),
         None => pairs.push((name.to_owned(), value.to_owned())),
@@ -65,7 +65,7 @@ fn complete_metadata_is_described() -> TestResult {
 
 #[test]
 fn malformed_values_are_rejected_by_name() {
-    let cases: [(fn() -> Vec<(String, String)>, &str, &[&str]); 11] = [
+    let cases: [(fn() -> Pairs, &str, &[&str]); 11] = [
         (version_3, "x-amz-3", &["!", "AAA", "AA==\n"]),
         (version_3, "x-amz-w", &["", "12 ", "32", "kms+context"]),
         (version_3, "x-amz-t", &["", "[]", r#"{"a":1}"#, r#"{"a":"b","a":"b"}"#, "=?UTF-8?X?e30=?="]),

@@ -12,6 +12,9 @@ use strongroom::{EncryptionContext, Error, Kms, SecretBytes};
 
 pub(crate) type TestResult = Result<(), Box<dyn std::error::Error>>;
 
+/// The metadata of an object.
+pub(crate) type Pairs = Vec<(String, String)>;
+
 /// The lengths of plaintexts around the length of a block.
 pub(crate) const LENGTHS: [usize; 6] = [0, 1, 15, 16, 17, 1 << 20];
 
@@ -107,7 +110,7 @@ pub(crate) fn read(pairs: &[(String, String)], file: Option<&str>) -> Result<Obj
     }
 }
 
-pub(crate) fn pairs_of(object: &EncryptedObject) -> Vec<(String, String)> {
+pub(crate) fn pairs_of(object: &EncryptedObject) -> Pairs {
     object.metadata().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 

@@ -60,7 +60,7 @@ fn every_changed_character_of_the_metadata_is_detected() -> TestResult {
                 let is_description = wrap != Wrap::Kms && ["x-amz-m", "x-amz-matdesc"].contains(&name.as_str());
                 match result {
                     Ok(plaintext) => {
-                        assert!(is_description && plaintext == b"text", "{version:?} {wrap:?} {name} {index} {bit}")
+                        assert!(is_description && plaintext == b"text", "{version:?} {wrap:?} {name} {index} {bit}");
                     }
                     Err(error) => assert_ne!(error.kind(), ErrorKind::Internal, "{error}"),
                 }

@@ -11,8 +11,11 @@ use strongroom::volumes::{MAX_DATA_UNIT_BYTES, SectorCipher, SectorSize, VolumeE
 use super::support::{SECTOR_SIZES, TestResult, fixed_key, pattern, run};
 use crate::support::external_tools;
 
+/// The fields of a vector by name.
+type Fields = BTreeMap<String, Vec<u8>>;
+
 /// The vectors in `tests/vectors/xts`: the fields of each file.
-fn vectors() -> TestResult<Vec<(String, BTreeMap<String, Vec<u8>>)>> {
+fn vectors() -> TestResult<Vec<(String, Fields)>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/xts");
     let mut vectors = Vec::new();
     for entry in fs::read_dir(folder)? {

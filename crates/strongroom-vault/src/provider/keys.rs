@@ -99,6 +99,7 @@ impl Signing for RemoteKey {
                 hashed = self.backend.digest().digest(hash.ok_or_else(unknown)?, &[message]);
                 hashed.as_ref()
             }
+            SignatureInput::ExternalMu(_) => return Err(unknown()),
         };
         let signature = Signature { digest, hash_algorithm, padding };
         self.vault.begin().sign(&self.name, VERSION, signature).map_err(unusable)

