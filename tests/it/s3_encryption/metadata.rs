@@ -63,9 +63,12 @@ fn complete_metadata_is_described() -> TestResult {
     Ok(())
 }
 
+/// Metadata, the name of a value, and malformed values.
+type Case = (fn() -> Pairs, &'static str, &'static [&'static str]);
+
 #[test]
 fn malformed_values_are_rejected_by_name() {
-    let cases: [(fn() -> Pairs, &str, &[&str]); 11] = [
+    let cases: [Case; 11] = [
         (version_3, "x-amz-3", &["!", "AAA", "AA==\n"]),
         (version_3, "x-amz-w", &["", "12 ", "32", "kms+context"]),
         (version_3, "x-amz-t", &["", "[]", r#"{"a":1}"#, r#"{"a":"b","a":"b"}"#, "=?UTF-8?X?e30=?="]),
