@@ -55,6 +55,14 @@ impl Role {
         }
     }
 
+    /// Returns the version, which a beacon key does not have.
+    pub(super) const fn version(self) -> Option<BranchKeyVersion> {
+        match self {
+            Self::Active(version) | Self::Version(version) => Some(version),
+            Self::Beacon => None,
+        }
+    }
+
     fn parse(kind: &str, version: Option<&str>) -> Result<Self> {
         match (kind, version) {
             (ACTIVE_TYPE, Some(version)) => parse_version(version).map(Self::Active),

@@ -81,7 +81,7 @@ pub struct BranchKeyStore {
 
 /// An item as currently stored.
 pub(super) struct Stored {
-    revision: Revision,
+    pub(super) revision: Revision,
     pub(super) item: BranchKeyItem,
 }
 
@@ -444,7 +444,7 @@ pub(super) fn not_found(id: &str) -> Error {
 }
 
 pub(super) fn already_exists(id: &str) -> Error {
-    Error::new(ErrorKind::AlreadyExists, format!("cannot create the branch key {}: it exists", sanitize_for_error(id)))
+    Error::new(ErrorKind::AlreadyExists, format!("cannot store the branch key {}: it exists", sanitize_for_error(id)))
 }
 
 pub(super) fn misplaced(id: &str) -> Error {

@@ -167,7 +167,6 @@ fn versions_that_either_side_created_open_in_the_other() {
         messages.push(envelope(&keys, "a", suite).encrypt(PLAINTEXT, &context()).unwrap());
         messages.push(official.encrypt(Some("a"), suite, &context()));
         official.ask(&json!({"do": "rotate", "id": "a"})).unwrap();
-        let keys = new();
         keys.import(&official.items("a")).unwrap();
         messages.push(envelope(&keys, "a", suite).encrypt(PLAINTEXT, &context()).unwrap());
         messages.push(official.encrypt(Some("a"), suite, &context()));
