@@ -32,7 +32,7 @@ type Fields = BTreeMap<Name, String>;
 /// HTTP headers. Names that are not part of the format are ignored, so pass all that an object has.
 ///
 /// Nothing in the metadata is trusted before the object is decrypted. Decryption detects each change
-/// of it, except of the material description of a raw key.
+/// of a value that it uses, except of the material description of a raw key.
 ///
 /// # Examples
 /// ```

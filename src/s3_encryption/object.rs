@@ -66,6 +66,10 @@ impl EncryptedObject {
     /// Returns the content of the instruction file, if the cipher writes such files. Upload it before
     /// the object, under the same key with
     /// [`INSTRUCTION_FILE_SUFFIX`](super::INSTRUCTION_FILE_SUFFIX).
+    ///
+    /// An existing object cannot be replaced safely: between the two uploads, its file and its content
+    /// do not belong together, and the old file has the only data key of the old content. Use a new
+    /// key, a bucket with versions, or metadata instead of files.
     pub fn instruction_file(&self) -> Option<&str> {
         self.instruction_file.as_deref()
     }

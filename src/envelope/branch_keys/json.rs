@@ -63,6 +63,11 @@ struct Answer<'a> {
     items: Vec<Attributes<'a>>,
     #[serde(rename = "LastEvaluatedKey", default)]
     last_evaluated_key: Option<serde::de::IgnoredAny>,
+    /// Written by the AWS CLI in the place of the key, with `--max-items`.
+    #[serde(rename = "NextToken", default)]
+    next_token: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "Count", default)]
+    count: Option<usize>,
 }
 
 /// Returns the error for text that is not such JSON. Its cause states the position.
@@ -108,14 +113,18 @@ impl BranchKeyItem {
     ///
     /// # Errors
     /// - [`ErrorKind::Validation`] if it is not JSON of at most 64 MiB, if it is not an answer with
-    ///   `Items`, if it has a `LastEvaluatedKey` and is therefore incomplete, or if an item is invalid.
+    ///   `Items`, if it is incomplete (a `LastEvaluatedKey`, a `NextToken`, or a `Count` of more items),
+    ///   or if an item is invalid.
     pub fn list_from_json(json: &[u8]) -> Result<Vec<Self>> {
         if json.len() > MAX_ANSWER {
             return Err(invalid("the answer of DynamoDB is longer than 64 MiB"));
         }
         let answer: Answer<'_> = serde_json::from_slice(json).map_err(|error| malformed(&error))?;
-        if answer.last_evaluated_key.is_some() {
+        if answer.last_evaluated_key.is_some() || answer.next_token.is_some() {
             return Err(invalid("the answer of DynamoDB continues on another page"));
+        }
+        if answer.count.is_some_and(|count| count != answer.items.len()) {
+            return Err(invalid("the answer of DynamoDB does not contain the items that it counts"));
         }
         answer.items.into_iter().map(to_item).collect()
     }

@@ -89,5 +89,8 @@ fn an_answer_must_be_complete() {
     let list = |json: String| BranchKeyItem::list_from_json(json.as_bytes());
     assert_eq!(list(format!("{{\"Items\": [{ITEM}, {ITEM}]}}")).unwrap().len(), 2);
     assert!(list(format!("{{\"Items\": [{ITEM}], \"LastEvaluatedKey\": {{}}}}")).is_err());
+    assert!(list(format!("{{\"Items\": [{ITEM}], \"Count\": 1}}")).is_ok());
+    assert!(list(format!("{{\"Items\": [{ITEM}], \"Count\": 2}}")).is_err());
+    assert!(list(format!("{{\"Items\": [{ITEM}], \"NextToken\": \"eyJ\"}}")).is_err());
     assert!(list(ITEM.to_owned()).is_err());
 }
