@@ -5,6 +5,7 @@ mod async_io;
 mod branch_keys;
 mod check_order;
 mod file_example;
+#[cfg(all(feature = "aws-lc-rs", feature = "conformance"))]
 mod hierarchical_keyring;
 mod in_memory;
 mod io_errors;
