@@ -1,5 +1,6 @@
 //! The key of an attached volume.
 
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
@@ -78,7 +79,8 @@ impl VolumeKey {
     /// because a deleted file may remain on a disk.
     ///
     /// # Errors
-    /// - [`Io`](ErrorKind::Io) if the file exists or cannot be written.
+    /// - [`Io`](ErrorKind::Io) if the file exists or cannot be written. A file that was written in
+    ///   part is deleted.
     ///
     /// # Examples
     /// ```
@@ -94,11 +96,42 @@ impl VolumeKey {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn write_key_file(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let file = private_file::create_new(path).map_err(|error| {
-            let text = format!("cannot create the key file {}", path.display());
-            Error::new(ErrorKind::Io, text).with_source(error)
-        })?;
-        self.write_to(file)
+        write_new(path.as_ref(), |file| self.write_to(file))
+    }
+}
+
+/// Creates a private file, and deletes it if it cannot be written.
+fn write_new(path: &Path, write: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+    let file = private_file::create_new(path).map_err(|error| {
+        let text = format!("cannot create the key file {}", path.display());
+        Error::new(ErrorKind::Io, text).with_source(error)
+    })?;
+    write(&file).inspect_err(|_| {
+        // Ignored because the first failure is the one to report.
+        let _ = fs::remove_file(path);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_files_that_cannot_be_written_are_deleted() -> std::io::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("volume.key");
+        let failing = |mut file: &File| -> Result<()> {
+            let written = file.write_all(b"half of a key");
+            assert!(written.is_ok());
+            Err(Error::new(ErrorKind::Io, "the disk is full"))
+        };
+        assert_eq!(write_new(&path, failing).unwrap_err().to_string(), "the disk is full");
+        assert!(!path.exists());
+
+        // An existing file of somebody else stays.
+        fs::write(&path, "other")?;
+        assert!(write_new(&path, |_| Ok(())).is_err());
+        assert_eq!(fs::read(&path)?, b"other");
+        Ok(())
     }
 }
