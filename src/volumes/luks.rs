@@ -75,13 +75,20 @@ impl LuksToken {
     /// Creates a token for key slots, whose passphrase is the volume key or depends on it.
     ///
     /// # Errors
-    /// - [`VolumeError::Token`] if a key slot is not from 0 to 31.
+    /// - [`VolumeError::Token`] if a key slot is not from 0 to 31, or occurs twice.
     pub fn new(header: VolumeHeader, key_slots: impl IntoIterator<Item = u32>) -> Result<Self, VolumeError> {
-        let key_slots: Vec<u32> = key_slots.into_iter().take(usize::from(u8::MAX)).collect();
-        if key_slots.iter().any(|slot| *slot >= KEY_SLOTS) {
-            return Err(rejected("LUKS2 has the key slots 0 to 31"));
+        // Different slots from 0 to 31: more than 32 are impossible.
+        let mut accepted = Vec::new();
+        for slot in key_slots {
+            if slot >= KEY_SLOTS {
+                return Err(rejected("LUKS2 has the key slots 0 to 31"));
+            }
+            if accepted.contains(&slot) {
+                return Err(rejected("a key slot occurs twice"));
+            }
+            accepted.push(slot);
         }
-        Ok(Self { header, key_slots })
+        Ok(Self { header, key_slots: accepted })
     }
 
     /// Parses the JSON of a token.

@@ -156,6 +156,21 @@ fn malformed_tokens_are_refused() -> TestResult {
 }
 
 #[test]
+fn key_slots_are_never_dropped() -> TestResult {
+    let header = Setup::new(SectorSize::Bytes4096, 1 << 20)?.header;
+    let token = LuksToken::new(header.clone(), (0..32).rev())?;
+    assert_eq!(token.key_slots(), (0..32).rev().collect::<Vec<_>>());
+    assert_eq!(LuksToken::parse(&token.to_json())?, token);
+    // More than 255, of which the last ones were ignored, and an iterator without an end.
+    let repeated = VolumeError::Token { problem: "a key slot occurs twice" };
+    assert_eq!(LuksToken::new(header.clone(), [3, 4, 3]), Err(repeated));
+    assert_eq!(LuksToken::new(header.clone(), (0..32).cycle()), Err(repeated));
+    let unknown = VolumeError::Token { problem: "LUKS2 has the key slots 0 to 31" };
+    assert_eq!(LuksToken::new(header, 0..300), Err(unknown));
+    Ok(())
+}
+
+#[test]
 fn unusual_geometries_are_refused() {
     for (sector_size, size) in [(SectorSize::Bytes512, 513), (SectorSize::Bytes4096, 512)] {
         assert_eq!(VolumeGeometry::new(sector_size, size), Err(VolumeError::Size { bytes: size }));
