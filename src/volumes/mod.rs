@@ -52,6 +52,7 @@ mod luks;
 mod sector;
 mod storage;
 mod stream;
+mod threads;
 mod volume;
 
 pub use error::VolumeError;

@@ -56,6 +56,11 @@ impl SectorCipher {
         Self { xts: Xts128::new(expand(data), expand(tweak)), sector_size }
     }
 
+    /// Returns the size of a sector.
+    pub(super) const fn sector_size(&self) -> SectorSize {
+        self.sector_size
+    }
+
     /// Encrypts consecutive sectors in place, of which the first has the number `first`.
     ///
     /// # Errors

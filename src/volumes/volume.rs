@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::{self, SeekFrom};
 use std::num::NonZeroUsize;
-use std::thread;
 
 use zeroize::Zeroizing;
 
@@ -12,13 +11,8 @@ use super::geometry::VolumeGeometry;
 use super::key::VolumeKey;
 use super::sector::SectorCipher;
 use super::storage::VolumeStorage;
+use super::threads::{BYTES_PER_THREAD, MAX_THREADS, on_threads};
 use crate::error::{Error, ErrorKind, Result};
-
-/// The minimum number of bytes for which a thread is worth its start.
-const BYTES_PER_THREAD: usize = 128 << 10;
-
-/// The maximum number of threads.
-const MAX_THREADS: usize = 256;
 
 /// An encrypted volume over a [`VolumeStorage`]. Offsets and lengths are arbitrary.
 ///
@@ -113,7 +107,8 @@ impl VolumeBuilder<'_> {
     }
 
     /// Encrypts and decrypts on up to this number of threads, of which 256 are used at most. The
-    /// default is one, the thread of the caller. Each thread receives at least 128 KiB of a call.
+    /// default is one, the thread of the caller. Each thread receives at least 128 KiB of a call. If a
+    /// thread cannot be started, the others do its work.
     #[must_use]
     pub const fn threads(mut self, threads: NonZeroUsize) -> Self {
         self.threads = if threads.get() < MAX_THREADS { threads.get() } else { MAX_THREADS };
@@ -316,51 +311,30 @@ impl<S: VolumeStorage> Volume<S> {
 
     /// Decrypts complete sectors, on several threads if this is worthwhile.
     pub(super) fn decrypt(&self, first: u64, sectors: &mut [u8]) -> Result<()> {
-        Ok(self.on_threads(first, sectors, SectorCipher::decrypt_written_sectors)?)
+        Ok(on_threads(&self.cipher, self.threads, first, sectors, SectorCipher::decrypt_written_sectors)?)
     }
 
     /// Reads and decrypts one sector into the buffer.
     fn read_one(&mut self, sector: u64) -> Result<&mut [u8]> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let read = self.read_sectors(sector, &mut buffer[..self.geometry.sector_size().bytes()]);
-        self.buffer = buffer;
-        read.map(|()| &mut self.buffer[..self.geometry.sector_size().bytes()])
+        let position = self.position_of(sector);
+        let buffer = &mut self.buffer[..self.geometry.sector_size().bytes()];
+        let read = self.storage.seek(position).and_then(|_| self.storage.read_exact(buffer));
+        read.map_err(|error| failed("read", error))?;
+        self.cipher.decrypt_written_sectors(sector, buffer)?;
+        Ok(buffer)
     }
 
     /// Encrypts and writes the sectors in the buffer.
     fn write_buffer(&mut self, first: u64, length: usize) -> Result<()> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let sectors = &mut buffer[..length];
         let position = self.position_of(first);
-        let written =
-            self.on_threads(first, sectors, SectorCipher::encrypt_sectors).map_err(Error::from).and_then(|()| {
-                let written = self.storage.seek(position).and_then(|_| self.storage.write_all(sectors));
-                written.map_err(|error| failed("write", error))
-            });
-        self.buffer = buffer;
-        written
+        let sectors = &mut self.buffer[..length];
+        on_threads(&self.cipher, self.threads, first, sectors, SectorCipher::encrypt_sectors)?;
+        let written = self.storage.seek(position).and_then(|_| self.storage.write_all(sectors));
+        written.map_err(|error| failed("write", error))
     }
 
     fn position_of(&self, sector: u64) -> SeekFrom {
         SeekFrom::Start(self.offset + sector * self.geometry.sector_size().wide())
-    }
-
-    fn on_threads(&self, first: u64, sectors: &mut [u8], work: Work) -> Result<(), VolumeError> {
-        let threads = self.threads.min(sectors.len() / BYTES_PER_THREAD);
-        if threads <= 1 {
-            return work(&self.cipher, first, sectors);
-        }
-        let (cipher, sector_size) = (&self.cipher, self.geometry.sector_size().bytes());
-        let each = (sectors.len() / sector_size).div_ceil(threads);
-        let mut shares = (first..).step_by(each).zip(sectors.chunks_mut(each * sector_size));
-        let own = shares.next();
-        thread::scope(|scope| {
-            let started: Vec<_> =
-                shares.map(|(first, share)| scope.spawn(move || work(cipher, first, share))).collect();
-            let own = own.map_or(Ok(()), |(first, share)| work(cipher, first, share));
-            let joined = started.into_iter().map(|thread| thread.join().expect("the cipher does not panic"));
-            joined.fold(own, Result::and)
-        })
     }
 }
 
@@ -375,8 +349,6 @@ impl<S> Volume<S> {
         self.storage
     }
 }
-
-type Work = fn(&SectorCipher, u64, &mut [u8]) -> Result<(), VolumeError>;
 
 /// A part of a range.
 struct Piece {

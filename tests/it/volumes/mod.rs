@@ -3,6 +3,7 @@
 mod answers;
 mod attachment;
 mod headers;
+mod interruptions;
 #[cfg(all(feature = "sqlite", unix))]
 mod kills;
 mod luks;
