@@ -108,9 +108,11 @@ impl VolumeKeys {
     /// Wraps the key of a volume again: under another KMS key, under the current version of the
     /// same key, or for a copy of the same bytes with another ID.
     ///
-    /// The bytes of the volume stay, so both headers open them. A holder of either KMS key can read
-    /// the bytes until that key is deleted. Use [`Volume::copy_to`](super::Volume::copy_to) to
-    /// encrypt a copy with a key of its own.
+    /// The bytes of the volume stay, so both headers open them. Whoever may use either KMS key can
+    /// attach the bytes until that key is deleted. Whoever attached once can keep the volume key, and
+    /// read everything that either volume stores from then on. Both volumes encrypt with the same
+    /// key, so that equal data at the same position are visible. Use
+    /// [`Volume::copy_to`](super::Volume::copy_to) to encrypt a copy with a key of its own.
     ///
     /// # Errors
     /// - [`VolumeError::OtherVolume`] if the header belongs to another volume.
