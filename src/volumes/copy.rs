@@ -17,6 +17,7 @@ const PIECES: u64 = 256;
 impl<S: VolumeStorage> Volume<S> {
     /// Encrypts a copy of the volume with the key of another one, such as a snapshot, and returns
     /// the number of bytes that were copied. Discarded sectors are discarded in the copy.
+    /// The copy is durable when the call returns, as after [`flush`](Self::flush).
     ///
     /// The copy begins at the first byte of both volumes, whose sector sizes may differ. If it is
     /// interrupted, the destination is incomplete. Repeat the copy then.
@@ -65,6 +66,7 @@ impl<S: VolumeStorage> Volume<S> {
             copied += copy_pieces(destination, offset, sectors, &written)?;
             offset += count;
         }
+        destination.flush()?;
         Ok(copied)
     }
 }

@@ -189,3 +189,15 @@ fn failures_of_the_storage_are_reported_and_leave_other_sectors() -> TestResult 
     assert!(content(&mut reopened)? == expected);
     Ok(())
 }
+
+#[test]
+fn copies_that_cannot_be_made_durable_are_reported() -> TestResult {
+    let mut source = volume(&fixed_key(), SectorSize::Bytes512, 64 << 10)?;
+    source.write_at(1_000, &pattern(5_000, 4))?;
+    let geometry = source.geometry();
+    let storage = Failing { inner: Cursor::new(vec![0; 64 << 10]), left: usize::MAX };
+    let mut copy = Volume::builder(&fixed_key(), geometry).open(storage)?;
+    let error = source.copy_to(&mut copy).unwrap_err();
+    assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Io, "cannot flush the volume"));
+    Ok(())
+}
