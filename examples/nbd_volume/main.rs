@@ -57,7 +57,7 @@ mod unix {
 
     use strongroom::Kms;
     use strongroom::request::CreateKeyRequest;
-    use strongroom::seal::RootKey;
+    use strongroom::seal::{PrivateFile, RootKey};
     use strongroom::volumes::{SectorSize, Volume, VolumeGeometry, VolumeHeader, VolumeId, VolumeKeys};
 
     use crate::connections::accept_clients;
@@ -92,7 +92,8 @@ mod unix {
         let header = volume_keys(folder)?.create(&volume_id(folder)?, geometry)?;
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).open(folder.join("volume"))?.set_len(size)?;
-        Ok(fs::write(folder.join("volume.header"), header.to_bytes())?)
+        // The only copy of the wrapped key: durable before the first write.
+        Ok(PrivateFile::new(folder.join("volume.header")).lock()?.replace(&header.to_bytes())?)
     }
 
     /// Attaches the volume, and serves it until the process is ended.
@@ -100,7 +101,8 @@ mod unix {
         let export = attach(folder)?;
         let listener = UnixListener::bind(socket)?;
         println!("ready");
-        Ok(accept_clients(&listener, &export)?)
+        accept_clients(&listener, &export);
+        Ok(())
     }
 
     fn attach(folder: &Path) -> ExampleResult<Arc<Export>> {

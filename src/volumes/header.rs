@@ -76,8 +76,11 @@ impl fmt::Display for VolumeId {
 
 /// The record of a volume: its ID, its geometry, and its wrapped key. It is not secret.
 ///
-/// Store it with the volume, or elsewhere. Without it, nobody can read the volume. The checksum
-/// detects accidental damage. An attacker who changes the ID, the sector size, the cipher or the
+/// Store it with the volume, or elsewhere. Without it, nobody can read the volume: make it durable
+/// before the first write, for example with [`LockedFile::replace`](crate::seal::LockedFile::replace),
+/// and keep the old one until a new one is durable.
+///
+/// The checksum detects accidental damage. An attacker who changes the ID, the sector size, the cipher or the
 /// key prevents the attachment, because the wrapped key is bound to them. The size is not bound: a
 /// storage can be truncated anyway.
 ///

@@ -8,7 +8,7 @@ use strongroom::key::{DeletionWindow, Operation};
 use strongroom::policy::{GrantConstraints, GrantTerms};
 use strongroom::request::{CreateGrantRequest, DecryptRequest, GenerateDataKeyRequest};
 use strongroom::volumes::{LuksToken, SectorSize, VolumeError, VolumeGeometry, VolumeHeader, VolumeId, VolumeKeys};
-use strongroom::{EncryptionContext, ErrorKind, Kms, ManualClock, Timestamp};
+use strongroom::{Clock, EncryptionContext, ErrorKind, Kms, ManualClock, Timestamp};
 
 use super::support::{Setup, TestResult};
 
@@ -77,7 +77,8 @@ fn disabled_and_deleted_keys_refuse_attachments() -> TestResult {
     kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
     assert_eq!(keys.attach(&header, &id).unwrap_err().kind(), ErrorKind::InvalidState);
     clock.advance_days(8);
-    kms.run_maintenance()?;
+    kms.confirm_clock(clock.now())?;
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
     // The volume is shredded: nothing can unwrap its key.
     assert_eq!(keys.attach(&header, &id).unwrap_err().kind(), ErrorKind::NotFound);
     Ok(())

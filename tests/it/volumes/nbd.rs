@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,9 +45,12 @@ impl Disk {
     }
 
     fn serve(&self, socket: &str) -> TestResult<Server> {
-        let mut command = Command::new(&self.program);
+        self.start(Command::new(&self.program), socket, Stdio::null())
+    }
+
+    fn start(&self, mut command: Command, socket: &str, errors: Stdio) -> TestResult<Server> {
         command.arg("serve").arg(self.path()).arg(socket).current_dir(self.path());
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut process = command.stdout(Stdio::piped()).stderr(errors).spawn()?;
         let mut line = String::new();
         BufReader::new(process.stdout.take().ok_or("a pipe")?).read_line(&mut line)?;
         let server = Server { process, url: format!("nbd+unix:///volume?socket={socket}") };
@@ -150,6 +154,23 @@ fn qemu_img_converts_compares_and_checks_images() -> TestResult {
 }
 
 #[test]
+fn the_header_is_a_private_file_that_replaced_a_temporary_one() -> TestResult {
+    const TEST: &str = "volumes::nbd::the_header_is_a_private_file_that_replaced_a_temporary_one";
+    let Some(disk) = Disk::new(TEST, "1", "4096")? else { return Ok(()) };
+    let header = disk.path().join("volume.header");
+    assert_eq!(fs::metadata(&header)?.permissions().mode() & 0o777, 0o600);
+    // A replacement has another inode, so the other name keeps the first header.
+    fs::hard_link(&header, disk.path().join("first.header"))?;
+    let first = fs::read(&header)?;
+    fs::remove_file(disk.path().join("volume"))?;
+    let (path, program) = (disk.path().to_str().ok_or("text")?, disk.program.to_str().ok_or("text")?);
+    must(disk.path(), &[program, "create", path, "1", "4096"])?;
+    assert!(fs::read(&header)? != first, "another volume has another key");
+    assert!(fs::read(disk.path().join("first.header"))? == first, "the header was overwritten in place");
+    Ok(())
+}
+
+#[test]
 fn several_clients_share_a_volume() -> TestResult {
     const TEST: &str = "volumes::nbd::several_clients_share_a_volume";
     let Some(disk) = Disk::new(TEST, "8", "4096")? else { return Ok(()) };
@@ -171,6 +192,28 @@ fn several_clients_share_a_volume() -> TestResult {
     let reads: Vec<String> =
         (1..=4_usize).map(|client| format!("read -P {client} {} 1000001", client * 1_000_001)).collect();
     disk.qemu_io(&server, &reads.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[test]
+fn a_server_without_free_file_descriptors_serves_later_clients() -> TestResult {
+    const TEST: &str = "volumes::nbd::a_server_without_free_file_descriptors_serves_later_clients";
+    let Some(disk) = Disk::new(TEST, "1", "4096")? else { return Ok(()) };
+    let mut command = Command::new("sh");
+    // Fewer than the server needs for as many clients as it accepts.
+    command.args(["-c", "ulimit -n 16 && exec \"$0\" \"$@\""]).arg(&disk.program);
+    let mut server = disk.start(command, "socket", Stdio::piped())?;
+    let stderr = server.process.stderr.take().ok_or("a pipe")?;
+    let connect = |_| UnixStream::connect(disk.path().join("socket"));
+    let idle = (0..16).map(connect).collect::<Result<Vec<_>, _>>()?;
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line.starts_with("cannot accept a client")), "the server ended");
+    // The server must never wait for the reader of its errors.
+    let reader = thread::spawn(move || lines.for_each(drop));
+    drop(idle);
+    disk.qemu_io(&server, &["write -P 1 0 1M", "read -P 1 0 1M"])?;
+    drop(server);
+    reader.join().map_err(|_| "the reader panicked")?;
+    Ok(())
 }
 
 /// Sends bytes after the greeting of the server, and reads until it disconnects.
