@@ -140,17 +140,20 @@ impl<T: ObjectStore> EncryptedStore<T> {
         }
         'again: for _ in 0..ATTEMPTS {
             let opened = self.open_at(path, GetOptions::new()).await?;
+            let size = opened.layout.plaintext_size();
+            // Each by itself: a range that is only merged with a valid one would be accepted.
+            let checked = ranges.iter().map(|range| GetRange::Bounded(range.clone()).as_range(size));
+            let checked: Vec<_> = checked.collect::<std::result::Result<_, _>>().map_err(generic)?;
             let fetch = |range: Range<u64>| {
                 let opened = &opened;
                 async move {
-                    let range = GetRange::Bounded(range).as_range(opened.layout.plaintext_size()).map_err(generic)?;
                     let source = self.frames_of(path, opened, &GetOptions::new(), range.clone()).await?;
                     let source = source.ok_or_else(|| replaced_during_read(path))?;
                     let stream = self.plaintext(path, Arc::clone(&opened.opener), opened.layout, source, range.clone());
                     object_store::collect_bytes(stream, Some(range.end - range.start)).await
                 }
             };
-            match coalesce_ranges(ranges, fetch, OBJECT_STORE_COALESCE_DEFAULT).await {
+            match coalesce_ranges(&checked, fetch, OBJECT_STORE_COALESCE_DEFAULT).await {
                 Err(object_store::Error::Precondition { .. }) => continue 'again,
                 result => return result,
             }

@@ -110,6 +110,24 @@ fn several_ranges_share_the_header() -> TestResult {
 }
 
 #[test]
+fn invalid_ranges_beside_valid_ones_are_errors_as_in_a_plain_store() -> TestResult {
+    run(async {
+        let ((store, _), plain) = (in_memory()?, InMemory::new());
+        let path = Path::from("short");
+        store.put(&path, plaintext(500).into()).await?;
+        plain.put(&path, plaintext(500).into()).await?;
+        let inverted = std::ops::Range { start: 10, end: 5 };
+        for ranges in [[0..10, 1_000..1_010], [0..100, inverted], [0..10, 500..501], [0..10, 20..20]] {
+            assert!(plain.get_ranges(&path, &ranges).await.is_err(), "{ranges:?}");
+            assert!(store.get_ranges(&path, &ranges).await.is_err(), "{ranges:?}");
+        }
+        let ranges = [0..10, 490..1_000];
+        assert_eq!(store.get_ranges(&path, &ranges).await?, plain.get_ranges(&path, &ranges).await?);
+        Ok(())
+    })
+}
+
+#[test]
 fn listings_and_heads_tell_the_size_of_the_plaintext_without_opening() -> TestResult {
     run(async {
         let below = Faulty::new();
