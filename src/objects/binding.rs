@@ -75,10 +75,7 @@ impl MaterialsManager for BoundManager {
             let text = "objects cannot omit pairs of the encryption context from their header";
             return Err(Error::new(ErrorKind::Validation, text));
         }
-        let mut info = vec![ENTRY_VERSION, self.binding.code()];
-        if self.binding == PathBinding::Header {
-            info.extend_from_slice(self.path.as_bytes());
-        }
+        let info = entry_info(self.binding, &self.path);
         let data_keys = materials.encrypted_data_keys().iter();
         let data_keys: usize = data_keys.map(encoded_length).sum();
         let used = FIXED_HEADER_LENGTH
@@ -103,6 +100,22 @@ impl MaterialsManager for BoundManager {
         let data_keys: Vec<_> = data_keys.iter().filter(|key| key.provider_id() != PROVIDER_ID).cloned().collect();
         self.inner.on_decrypt(materials, &data_keys)
     }
+}
+
+/// Returns the provider information of the entry, which describes the place of an object.
+fn entry_info(binding: PathBinding, path: &str) -> Vec<u8> {
+    let mut info = vec![ENTRY_VERSION, binding.code()];
+    if binding == PathBinding::Header {
+        info.extend_from_slice(path.as_bytes());
+    }
+    info
+}
+
+/// Returns `true` if a header has the entry that a store with this binding writes for a path.
+pub(super) fn is_written_with(header: &Header, binding: PathBinding, path: &str) -> bool {
+    let mut entries = header.data_keys().iter().filter(|key| key.provider_id() == PROVIDER_ID);
+    let (Some(entry), None) = (entries.next(), entries.next()) else { return false };
+    entry.provider_info() == entry_info(binding, path)
 }
 
 fn encoded_length(key: &EncryptedDataKey) -> usize {

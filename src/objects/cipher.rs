@@ -28,11 +28,7 @@ pub(super) struct ObjectCipher {
 impl ObjectCipher {
     /// Starts an object, and returns its header. `length` is the length of its plaintext, if known.
     pub(super) fn seal_header(&self, path: &Path, length: Option<usize>) -> Result<(Vec<u8>, FrameSealer)> {
-        let mut context = self.bucket_context();
-        if self.binding == PathBinding::Context {
-            context.extend([(PATH, path.as_ref())]);
-        }
-        let (header, sealer) = self.envelope(path)?.begin_frames(&context, length)?;
+        let (header, sealer) = self.envelope(path)?.begin_frames(&self.context_of(path), length)?;
         if header.len() != self.geometry.header_bytes() {
             let text = format!("the header of the object has {} bytes, not the length of this store", header.len());
             return Err(Error::new(ErrorKind::Internal, text));
@@ -66,6 +62,24 @@ impl ObjectCipher {
     /// Parses a header without verifying it.
     pub(super) fn parse_header(&self, bytes: &[u8]) -> Result<Header> {
         Ok(message::inspect_with_limits(bytes, &self.limits())?)
+    }
+
+    /// Returns `true` if the header of an object has the lengths, binding and context that this store
+    /// writes for a path.
+    pub(super) fn has_settings(&self, header: &Header, path: &Path) -> bool {
+        header.encoded_length() == self.geometry.header_bytes()
+            && header.frame_length() == Some(self.geometry.frame_length())
+            && binding::is_written_with(header, self.binding, path.as_ref())
+            && *header.context() == self.context_of(path)
+    }
+
+    /// Returns the encryption context of a new object.
+    fn context_of(&self, path: &Path) -> EncryptionContext {
+        let mut context = self.bucket_context();
+        if self.binding == PathBinding::Context {
+            context.extend([(PATH, path.as_ref())]);
+        }
+        context
     }
 
     fn bucket_context(&self) -> EncryptionContext {

@@ -22,7 +22,7 @@ use super::wrapping_key::{self, WrappingKey};
 const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 
 /// Encrypts objects again whose data key is not wrapped by the current key: after the rotation of a
-/// KMS key, a change of its alias, or a change of the keyring or of the lengths of a store.
+/// KMS key, a change of its alias, or a change of the keyring or of a setting of a store.
 ///
 /// An object is replaced only if it is still the one that was read, through a conditional write. The
 /// sweep can therefore run while other programs write, be interrupted at any time, and be repeated:
@@ -224,10 +224,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
         let bytes = Source::new(path, found.into_stream()).take(length).await?;
         let header = bytes.with_slice(|bytes| writer.cipher.parse_header(bytes));
         let header = header.map_err(|error| of_object(path, error))?;
-        let geometry = writer.cipher.geometry;
-        let has_lengths = header.encoded_length() == geometry.header_bytes()
-            && header.frame_length() == Some(geometry.frame_length());
-        if has_lengths && wrapping_key::of_header(&header) == current {
+        if writer.cipher.has_settings(&header, path) && wrapping_key::of_header(&header) == current {
             return Ok(Outcome::Current);
         }
         if self.dry_run {

@@ -7,9 +7,9 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, ObjectStore, ObjectStoreExt, PutOptions};
 use strongroom::envelope::KmsKeyring;
-use strongroom::objects::{EncryptedStore, ObjectSweep};
+use strongroom::objects::{EncryptedStore, ObjectSweep, PathBinding};
 use strongroom::request::CreateKeyRequest;
-use strongroom::{ErrorKind, Kms};
+use strongroom::{EncryptionContext, ErrorKind, Kms};
 
 use crate::support::{Faulty, TestResult, keyring, keyring_named, kind, lock, plaintext, refusal, run, stored};
 
@@ -71,6 +71,35 @@ fn another_keyring_and_other_lengths_are_written() -> TestResult {
         assert!(refusal(&old, &Path::from("a")).await.is_some());
         assert_eq!(below.get(&Path::from("foreign")).await?.bytes().await?, "not encrypted");
         assert_eq!(sweep.run().await?.current(), 1);
+        Ok(())
+    })
+}
+
+#[test]
+fn each_changed_setting_makes_objects_old() -> TestResult {
+    run(async {
+        let context = EncryptionContext::from([("tenant", "42")]);
+        for setting in ["bucket", "context", "header binding", "movable binding", "header", "frame"] {
+            let below = Arc::new(InMemory::new());
+            let old = EncryptedStore::new(Arc::clone(&below), "bucket", keyring())?;
+            let path = Path::from("a");
+            old.put(&path, plaintext(100).into()).await?;
+            let bucket = if setting == "bucket" { "other" } else { "bucket" };
+            let new = EncryptedStore::builder(below, bucket, keyring());
+            let new = match setting {
+                "context" => new.context(&context),
+                "header binding" => new.path_binding(PathBinding::Header),
+                "movable binding" => new.path_binding(PathBinding::Movable),
+                "header" => new.header_length(1_024),
+                "frame" => new.frame_length(64),
+                _ => new,
+            };
+            let new = new.build()?;
+            let sweep = ObjectSweep::new(&new).read_with(&old);
+            assert_eq!(sweep.run().await?.changed(), 1, "{setting}");
+            assert_eq!(new.get(&path).await?.bytes().await?, plaintext(100), "{setting}");
+            assert_eq!(sweep.run().await?.current(), 1, "{setting}");
+        }
         Ok(())
     })
 }
