@@ -155,7 +155,7 @@ impl<T: ObjectStore> EncryptedStoreBuilder<T> {
     }
 
     /// Sets the number of tasks that encrypt or decrypt one object at the same time: 1 to 64. Default:
-    /// 4. Each buffers about 2 MiB.
+    /// 4. Each buffers 2 MiB, or two frames if those are longer.
     pub const fn threads(mut self, count: usize) -> Self {
         self.threads = count;
         self

@@ -33,6 +33,18 @@ const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 /// [`allow_unconditional_replacement`](Self::allow_unconditional_replacement) for folders and for
 /// objects above [`max_in_memory`](Self::max_in_memory).
 ///
+/// The current key is found once, for an object with the path `sweep`:
+/// - Its name and, with a key of a [`Kms`](crate::Kms), its version are compared. A rotation of a branch
+///   key, or of a key in AWS KMS, is not visible, and objects of keyrings with ephemeral ECDH keys are
+///   never current.
+/// - A keyring that chooses the key from the path, or a policy that allows other paths only, is not
+///   supported.
+/// - A cache of data keys must be cleared after the rotation and before the sweep.
+///
+/// An object above [`max_in_memory`](Self::max_in_memory) is first written under a temporary name. If the
+/// process stops or the store cannot rename it, it remains under that name, with the ending
+/// `.incomplete`: delete it.
+///
 /// Attributes are kept. Tags are lost, because the trait of the store cannot read them. Versions that
 /// a bucket keeps of earlier objects remain under the old key. An object that cannot be decrypted is
 /// left unchanged and reported.
