@@ -73,7 +73,7 @@ mod threads {
 
     use strongroom::volumes::{SectorSize, Volume, VolumeGeometry};
 
-    use super::super::support::{TestResult, fixed_key, pattern};
+    use super::{TestResult, fixed_key, pattern};
     use crate::support::child_process::run_tests;
 
     const CHILD: &str = "volumes::interruptions::threads::runs_without_another_thread";
