@@ -1,5 +1,5 @@
-//! The hierarchical keyring with branch keys under a key in AWS KMS, and the official keyring with its
-//! key store in DynamoDB. The SDK for JavaScript is not asked, because its key store has the same items.
+//! The hierarchical keyring with branch keys under a key in AWS KMS, and the official keyrings with their
+//! key store in DynamoDB.
 
 use std::path::Path;
 use std::time::Duration;
@@ -30,11 +30,19 @@ struct Official(Conversation);
 
 impl Official {
     fn start(test: &str, server: &TestServer, key: &str) -> Option<Self> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/peers/hierarchical_keyring.py");
-        let python = peer::python(test)?;
-        let mut all = Self(Conversation::start(&python, script.to_str().unwrap(), &environment(server)));
-        all.ask(&json!({"do": "open", "key": key, "name": NAME})).unwrap();
-        Some(all)
+        Some(Self::of(&peer::python(test)?, "hierarchical_keyring.py", server, key))
+    }
+
+    /// Starts the one for JavaScript, whose key store only reads.
+    fn in_javascript(test: &str, server: &TestServer, key: &str) -> Option<Self> {
+        Some(Self::of(&peer::node(test)?, "hierarchical_keyring.js", server, key))
+    }
+
+    fn of(interpreter: &Path, script: &str, server: &TestServer, key: &str) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/peers").join(script);
+        let mut opened = Self(Conversation::start(interpreter, script.to_str().unwrap(), &environment(server)));
+        opened.ask(&json!({"do": "open", "key": key, "name": NAME})).unwrap();
+        opened
     }
 
     fn ask(&mut self, request: &Value) -> Result<Value, String> {
@@ -149,6 +157,40 @@ fn the_python_sdk_and_the_hierarchical_keyring_read_each_other() {
             }
         }
     });
+}
+
+#[test]
+fn the_javascript_sdk_and_the_hierarchical_keyring_read_each_other() {
+    let test = "the_javascript_sdk_and_the_hierarchical_keyring_read_each_other";
+    let server = TestServer::start();
+    let key = new_key(&server);
+    let Some(mut official) = Official::in_javascript(test, &server, &key) else { return };
+    let keys = open(AwsKmsBranchKeyWrapper::new(&aws_kms(&server, ACCESS_KEY), &key).unwrap());
+    keys.create_branch_key_as("tenant/42", &of("42")).unwrap();
+    for suite in AlgorithmSuite::ALL.iter().filter(|suite| suite.is_committing()) {
+        if suite.support() != SuiteSupport::Full {
+            continue;
+        }
+        // With the first version, and after a rotation with two of them.
+        official.put(&keys.export("tenant/42").unwrap());
+        let ours = envelope(&keys, "tenant/42", *suite);
+        for id in [Some("tenant/42"), None] {
+            let message = ours.encrypt(PLAINTEXT, &of("42")).unwrap();
+            assert_eq!(official.decrypt(id, &message, &of("42")).as_deref(), Ok(PLAINTEXT), "{suite}");
+            let message = official.encrypt(id, *suite, &of("42"));
+            assert_eq!(ours.decrypt(&message, &of("42")).unwrap(), PLAINTEXT, "{suite}");
+        }
+        let earlier = official.encrypt(Some("tenant/42"), *suite, &of("42"));
+        keys.rotate("tenant/42").unwrap();
+        assert_eq!(ours.decrypt(&earlier, &of("42")).unwrap(), PLAINTEXT, "{suite}");
+        official.put(&keys.export("tenant/42").unwrap());
+        assert_eq!(official.decrypt(Some("tenant/42"), &earlier, &of("42")).as_deref(), Ok(PLAINTEXT), "{suite}");
+    }
+    keys.create_branch_key_as("tenant/43", &of("43")).unwrap();
+    official.put(&keys.export("tenant/43").unwrap());
+    let message = envelope(&keys, "tenant/43", AlgorithmSuite::default()).encrypt(PLAINTEXT, &of("43")).unwrap();
+    assert!(official.decrypt(Some("tenant/42"), &message, &of("43")).is_err());
+    assert_eq!(official.decrypt(None, &message, &of("43")).as_deref(), Ok(PLAINTEXT));
 }
 
 #[test]
