@@ -80,8 +80,8 @@ impl fmt::Display for VolumeId {
 /// before the first write, for example with [`LockedFile::replace`](crate::seal::LockedFile::replace),
 /// and keep the old one until a new one is durable.
 ///
-/// The checksum detects accidental damage. An attacker who changes the ID, the sector size, the cipher or the
-/// key prevents the attachment, because the wrapped key is bound to them. The size is not bound: a
+/// The checksum detects accidental damage. An attacker who changes the ID, the sector size, the cipher or
+/// the key prevents the attachment, because the wrapped key is bound to them. The size is not bound: a
 /// storage can be truncated anyway.
 ///
 /// # Examples
@@ -98,7 +98,8 @@ impl fmt::Display for VolumeId {
 ///
 /// let mut bytes = header.to_bytes();
 /// assert_eq!(VolumeHeader::parse(&bytes)?, header);
-/// bytes[20] ^= 1;
+/// let last = bytes.len() - 1;
+/// bytes[last] ^= 1;
 /// assert_eq!(VolumeHeader::parse(&bytes), Err(VolumeError::Checksum));
 ///
 /// let larger = header.with_size(2 << 20)?; // after `Volume::resize`

@@ -1,18 +1,33 @@
-"""Serves S3 on loopback until standard input ends. Prints the port, after the bucket "objects" exists."""
+"""Serves S3 on loopback until standard input ends. Prints the port, after the bucket "objects" exists.
+
+One request is performed at a time: moto compares the conditions of a request and stores its object in two
+steps, and two conditional writes could otherwise both succeed.
+"""
 
 import logging
 import sys
+import threading
 
 import boto3
-from moto.server import ThreadedMotoServer
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-server.start()
-host, port = server.get_host_and_port()
+moto = DomainDispatcherApplication(create_backend_app)
+lock = threading.Lock()
+
+
+def one_at_a_time(environ, start_response):
+    with lock:
+        return moto(environ, start_response)
+
+
+server = make_server("127.0.0.1", 0, one_at_a_time, threaded=True, request_handler=MotoRequestHandler)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+port = server.server_address[1]
 client = boto3.client(
     "s3",
-    endpoint_url=f"http://{host}:{port}",
+    endpoint_url=f"http://127.0.0.1:{port}",
     region_name="us-east-1",
     aws_access_key_id="test",
     aws_secret_access_key="test",
@@ -20,4 +35,4 @@ client = boto3.client(
 client.create_bucket(Bucket="objects")
 print(port, flush=True)
 sys.stdin.read()
-server.stop()
+server.shutdown()
