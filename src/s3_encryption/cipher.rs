@@ -110,7 +110,7 @@ impl ObjectCipher {
     /// - [`Validation`](ErrorKind::Validation) if the context contains the reserved names
     ///   `aws:x-amz-cek-alg` or `kms_cmk_id`, or if it is not empty for a raw key.
     /// - [`MessagePolicy`](ErrorKind::MessagePolicy) with [`ObjectError::TooLong`] if the plaintext is
-    ///   longer than [`MAX_OBJECT_BYTES`](super::MAX_OBJECT_BYTES).
+    ///   longer than [`MAX_OBJECT_BYTES`].
     /// - The errors of [`Kms::generate_data_key`](crate::Kms::generate_data_key) for a KMS key.
     pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<EncryptedObject> {
         check_length(plaintext.len(), MAX_OBJECT_BYTES)?;
@@ -360,7 +360,7 @@ impl ObjectCipherBuilder {
     }
 
     /// Sets the maximum length of a plaintext in the functions that read a stream. The default is
-    /// 64 MiB, and [`MAX_OBJECT_BYTES`](super::MAX_OBJECT_BYTES) the maximum. Twice as many bytes are
+    /// 64 MiB, and [`MAX_OBJECT_BYTES`] the maximum. Twice as many bytes are
     /// in memory.
     ///
     /// # Examples
