@@ -118,9 +118,12 @@
 //! | `columns-sqlx` | no | the same for sqlx 0.9; needs Rust 1.94 |
 //! | `wire` | no | calls in the protocol of the AWS KMS API, for a server |
 //! | `parameters` | no | configuration and secrets by name, like the Parameter Store of AWS |
+//! | `hybrid` | no | a keyring for recipients with hybrid key pairs, safe from quantum computers |
+//! | `fips` | no | all cryptography in the FIPS module of AWS-LC; strict by default; needs CMake and Go |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
-//! Features only add: enabling one never changes the results of existing APIs.
+//! Features only add: enabling one never changes the results of existing APIs. The exception is
+//! `fips`, which makes the default backend reject what its module lacks ([FIPS](manual::fips)).
 //!
 //! # Where to read on
 //!

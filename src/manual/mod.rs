@@ -17,6 +17,7 @@
 //! | encrypt files, objects and messages | [`envelopes`]: keyrings, reading modes, errors |
 //! | separate customers, and delete one of them for good | [`tenants`] |
 //! | store configuration and secrets by name | `parameters` (with the feature `parameters`) |
+//! | keep data secret for decades, even from quantum computers | [`quantum`] |
 //! | sign, verify, agree on secrets, compute MACs | [`key_types`] |
 //! | import your own key material | [`bring_your_own_key`] |
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
@@ -35,6 +36,7 @@
 //! | run it in production: durability, maintenance, alerts, incidents | [`operating`] |
 //! | record and verify every call | [`audit`] |
 //! | limit the resources that it uses | [`limits`] |
+//! | use a FIPS module and nothing else | [`fips`] |
 //! | know which attackers it protects against, and which not | [`threat_model`] |
 //!
 //! # Look it up
@@ -72,6 +74,9 @@ pub mod tenants {}
 #[cfg(feature = "parameters")]
 #[doc = include_str!("parameters.md")]
 pub mod parameters {}
+
+#[doc = include_str!("quantum.md")]
+pub mod quantum {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}
@@ -117,6 +122,9 @@ pub mod audit {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("fips.md")]
+pub mod fips {}
 
 #[doc = include_str!("../../SECURITY.md")]
 pub mod threat_model {}

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use super::{BACKENDS, bytes};
+use super::{BACKENDS, FASTEST, bytes};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{
     CryptoBackend, CryptoError, KeyPairKind, KeyWrapMode, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput,
@@ -17,8 +17,7 @@ fn pkcs8(kind: KeyPairKind) -> &'static [u8] {
     static KEYS: [OnceLock<SecretBytes>; 8] = [const { OnceLock::new() }; 8];
     let place = KeyPairKind::ALL.iter().position(|other| *other == kind).expect("the list contains all kinds");
     let key = KEYS[place].get_or_init(|| {
-        let backend = CryptoBackend::default();
-        let key = backend.key_pairs().generate(kind, backend.random()).expect("random bytes are available");
+        let key = FASTEST.key_pairs().generate(kind, FASTEST.random()).expect("random bytes are available");
         key.to_pkcs8().expect("the key can be serialized")
     });
     key.expose_secret()

@@ -12,7 +12,7 @@ mod mac;
 mod random;
 mod signature;
 
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 pub(super) use signature::to_fixed_length;
 
 use super::CryptoBackend;
@@ -39,4 +39,7 @@ pub const RUST_CRYPTO: CryptoBackend = CryptoBackend {
     key_pairs: &key_pair::RustCryptoKeyPairs,
     key_wrap: &key_wrap::RustCryptoKeyWrap,
     random: &random::SystemRandom,
+    rejected: &[],
+    ready: || Ok(()),
+    ready_with_random: || Ok(()),
 };

@@ -5,6 +5,8 @@ mod contract;
 mod default_manager;
 mod ecdh;
 mod failures;
+#[cfg(feature = "hybrid")]
+mod hybrid;
 mod javascript;
 mod key_choice;
 mod kms;
@@ -18,6 +20,8 @@ pub use contract::Keyring;
 pub use default_manager::DefaultMaterialsManager;
 pub use ecdh::RawEcdhKeyring;
 pub use failures::{UnwrapFailure, UnwrapFailures};
+#[cfg(feature = "hybrid")]
+pub use hybrid::{HybridKem, RawHybridKeyring};
 #[cfg(feature = "columns")]
 pub(crate) use key_choice::KeyChoice;
 pub use kms::{KMS_PROVIDER_ID, KmsKeyring};

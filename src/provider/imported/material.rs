@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::crypto::{self, CryptoBackend, KeyPairKind, PrivateKey, SignatureInput};
+use crate::crypto::{self, CryptoBackend, CryptoError, KeyPairKind, PrivateKey, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeySpec;
 use crate::provider::{GeneratedMaterial, key_pair_kind};
@@ -29,6 +29,9 @@ pub(in crate::provider) fn check(
     match key_pair_kind(spec) {
         Some(kind) => {
             let key = backend.key_pairs().private_key(kind, bytes).map_err(|error| {
+                if matches!(error, CryptoError::Rejected { .. }) {
+                    return error.into();
+                }
                 let found = crypto::explain_private(backend.key_pairs(), &[kind], bytes);
                 incorrect(format!("the key material is not a PKCS#8 private key for {spec}: {found}"))
                     .with_source(error)
@@ -84,7 +87,7 @@ mod tests {
 
     use super::*;
     use crate::algorithm::SigningAlgorithm;
-    use crate::crypto::{CryptoError, FASTEST, KeyPairs, PublicKey, RsaOaep, SecureRandom};
+    use crate::crypto::{FASTEST, KeyPairs, PublicKey, RsaOaep, SecureRandom};
 
     /// A private key that signs with one key pair and reports the public key of another.
     struct Mismatched {

@@ -7,6 +7,8 @@ mod cipher;
 mod clock_jumps;
 mod closing;
 mod custom_provider;
+#[cfg(feature = "fips")]
+mod fips;
 mod iterators;
 mod key_handles;
 mod keys;

@@ -1,19 +1,22 @@
-//! Key pairs with AWS-LC. The libraries of the pure-Rust backend provide the operations that AWS-LC
-//! lacks: Ed25519ph, and PKCS#1 v1.5 decryption with implicit rejection.
+//! Key pairs with AWS-LC. Another library provides the operations that AWS-LC lacks: Ed25519ph, and
+//! PKCS#1 v1.5 decryption with implicit rejection.
 
 mod ed25519;
 mod elliptic;
 mod rsa;
 
-use super::library::LIBRARY;
 use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, SecureRandom, key_encoding};
 
 #[derive(Debug)]
-pub(super) struct AwsLcKeyPairs;
+pub(in crate::crypto) struct AwsLcKeyPairs {
+    pub(in crate::crypto) library: &'static str,
+    /// Provides the operations that AWS-LC lacks.
+    pub(in crate::crypto) elsewhere: &'static dyn KeyPairs,
+}
 
 impl KeyPairs for AwsLcKeyPairs {
     fn library(&self, _kind: KeyPairKind) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
@@ -22,8 +25,8 @@ impl KeyPairs for AwsLcKeyPairs {
 
     fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
         match kind {
-            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::generate(kind),
-            KeyPairKind::Ed25519 => ed25519::generate(random),
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::generate(kind, self.elsewhere),
+            KeyPairKind::Ed25519 => ed25519::generate(random, self.elsewhere),
             KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
                 elliptic::generate(kind, random)
             }
@@ -33,8 +36,10 @@ impl KeyPairs for AwsLcKeyPairs {
     fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError> {
         let parts = key_encoding::parse_private(kind, pkcs8)?;
         match kind {
-            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::private_key(kind, parts),
-            KeyPairKind::Ed25519 => ed25519::private_key(parts),
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => {
+                rsa::private_key(kind, parts, self.elsewhere)
+            }
+            KeyPairKind::Ed25519 => ed25519::private_key(parts, self.elsewhere),
             KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
                 elliptic::private_key(kind, &parts)
             }
@@ -45,7 +50,7 @@ impl KeyPairs for AwsLcKeyPairs {
         let content = key_encoding::parse_public(kind, spki)?;
         match kind {
             KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::public_key(kind, &content),
-            KeyPairKind::Ed25519 => ed25519::public_key(&content),
+            KeyPairKind::Ed25519 => ed25519::public_key(&content, self.elsewhere),
             _ => self.public_key_of_point(kind, &content),
         }
     }
