@@ -44,7 +44,7 @@ fn row(fault: Fault, expected: VaultFailure, kind: ErrorKind, retry: Retry, atte
         assert!(error.to_string().contains("transit/root") && !error.to_string().contains(ROOT), "{error}");
     }
     let requests = endpoint.requests();
-    // A version that is too old leads to another request, which tells a trim.
+    // After a version that is too old, another request finds out whether versions were trimmed.
     let extra = usize::from(expected == VaultFailure::KeyVersion);
     assert_eq!(requests.len(), 2 * attempts + extra, "{expected:?}");
     assert_eq!(expected.retry(), retry);

@@ -218,7 +218,7 @@ fn a_refused_deletion_is_tried_again() {
     assert!(vault.keys().is_empty());
 }
 
-/// A key of which the answer is not what was requested is deleted again.
+/// If the answer describes another key than the requested one, the new key is deleted again.
 #[test]
 fn an_answer_about_another_key_is_refused() {
     let Some(vault) = Vault::start("an_answer_about_another_key_is_refused") else { return };
