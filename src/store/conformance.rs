@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    Anchor, AnchorPoint, Change, CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan,
-    StoreId,
+    Anchor, AnchorPoint, Change, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision,
+    Scan, StoreId,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -51,13 +51,14 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// assert!(tested.is_ok());
 /// ```
 pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
-    let bodies: [(&str, Body); 12] = [
+    let bodies: [(&str, Body); 13] = [
         ("a commit is visible only in full", a_commit_is_visible_whole),
         ("an unmet expectation has no effect", an_unmet_expectation_changes_nothing),
         ("a failed writer has no effect", a_failed_writer_changes_nothing),
         ("a change requires an expectation", a_change_needs_an_expectation),
         ("a revision is never reused", a_revision_never_comes_twice),
         ("a scan is ordered, bounded and limited to one account", a_scan_is_ordered_and_bounded),
+        ("a scan since a revision returns the records that were written after it", a_scan_finds_what_changed),
         ("names and bodies can be any bytes, and names are sorted", names_and_bodies_are_any_bytes),
         ("every kind has its own namespace", every_kind_is_a_space_of_its_own),
         ("a commit can change what it has read", what_a_commit_read_it_may_change),
@@ -336,6 +337,46 @@ fn a_scan_is_ordered_and_bounded(make: Make<'_>) -> Result<()> {
         put(&*store, &id(RecordKind::Key, "000000000003", &number.to_string())?, None, b"x")?;
     }
     assert_eq!(scan(None, None, usize::MAX)?.len(), MAX_SCAN);
+    Ok(())
+}
+
+fn a_scan_finds_what_changed(make: Make<'_>) -> Result<()> {
+    let store = make()?;
+    let number = |number: usize| id(RecordKind::Key, "000000000002", &format!("{number:04}"));
+    let ids = (0..MAX_SCAN + 2).map(number).collect::<Result<Vec<_>>>()?;
+    let absent: Vec<_> = ids.iter().map(|id| Expectation { id: id.clone(), revision: None }).collect();
+    let first = store.commit(&absent, &mut |_| {
+        Ok(ids.iter().map(|id| Change { id: id.clone(), body: Some(b"first".to_vec()) }).collect())
+    })?;
+    let changed = |account, after, limit, since| -> Result<Vec<(String, Revision)>> {
+        let found = store.scan_since(&Scan { kind: RecordKind::Key, account, after, limit }, since)?;
+        assert!(found.iter().all(|(_, record)| record.revision > since));
+        let named =
+            |(id, record): (RecordId, Record)| (String::from_utf8_lossy(&id.name).into_owned(), record.revision);
+        Ok(found.into_iter().map(named).collect())
+    };
+    assert_eq!(changed(None, None, MAX_SCAN, first)?, []);
+    assert_eq!(changed(None, None, usize::MAX, Revision(first.0 - 1))?.len(), MAX_SCAN);
+    assert_eq!(changed(None, Some(number(MAX_SCAN)?), 10, Revision(0))?, [(format!("{:04}", MAX_SCAN + 1), first)]);
+
+    // The first, one in the middle, and the last; and one that is deleted.
+    let places = [0, MAX_SCAN / 2, MAX_SCAN + 1];
+    let mut expected = Vec::new();
+    for place in places.into_iter().rev() {
+        let revision = put(&*store, &number(place)?, Some(first), b"second")?;
+        expected.insert(0, (format!("{place:04}"), revision));
+    }
+    delete(&*store, &number(1)?, first)?;
+    put(&*store, &id(RecordKind::Alias, "000000000002", "alias")?, None, b"of another kind")?;
+    let other = put(&*store, &id(RecordKind::Key, "000000000003", "other")?, None, b"of another account")?;
+    assert_eq!(changed(Some(number(0)?.account), None, 10, first)?, expected);
+    assert_eq!(changed(Some(number(0)?.account), None, 2, first)?, expected[..2]);
+    assert_eq!(changed(Some(number(0)?.account), Some(number(0)?), 10, first)?, expected[1..]);
+    expected.push(("other".to_owned(), other));
+    assert_eq!(changed(None, None, 10, first)?, expected);
+    assert_eq!(changed(None, Some(number(places[1])?), 10, first)?, expected[2..]);
+    assert_eq!(changed(None, None, 10, Revision(other.0 - 1))?, expected[3..]);
+    assert_eq!(changed(None, None, 10, other)?, []);
     Ok(())
 }
 

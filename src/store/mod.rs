@@ -381,6 +381,52 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// - [`ErrorKind::Store`] if the store cannot be read.
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>>;
 
+    /// Reads records like [`scan`](Self::scan), but only those that were written after a revision.
+    /// The limit applies to the returned records, so a scan that returns none has reached the end.
+    /// Deleted records do not appear.
+    ///
+    /// Maintenance calls this to find the keys that changed since its last run.
+    ///
+    /// The default calls [`scan`](Self::scan) and omits the other records, which suits a store whose
+    /// records are in memory. A store that wraps another must forward the call.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Store`] if the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::AccountId;
+    /// use strongroom::store::{Change, KeyStore, MemoryStore, RecordId, RecordKind, Scan};
+    ///
+    /// let store = MemoryStore::new(&Default::default())?;
+    /// let id = |name: &[u8]| RecordId { kind: RecordKind::Key, account: AccountId::default(), name: name.to_vec() };
+    /// let put = |name: &'static [u8]| {
+    ///     store.commit(&[], &mut |pending| {
+    ///         pending.get(&id(name))?;
+    ///         Ok(vec![Change { id: id(name), body: Some(b"sealed".to_vec()) }])
+    ///     })
+    /// };
+    /// put(b"a")?;
+    /// let seen = put(b"b")?;
+    /// put(b"a")?;
+    /// let scan = Scan { kind: RecordKind::Key, account: None, after: None, limit: 10 };
+    /// let changed = store.scan_since(&scan, seen)?;
+    /// assert_eq!(changed.iter().map(|(id, _)| &id.name[..]).collect::<Vec<_>>(), [b"a"]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    fn scan_since(&self, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>> {
+        let limit = scan.limit.min(MAX_SCAN);
+        let (mut changed, mut next) = (Vec::new(), Scan { limit: MAX_SCAN, ..scan.clone() });
+        while changed.len() < limit {
+            let page = self.scan(&next)?;
+            let Some((last, _)) = page.last() else { break };
+            next.after = Some(last.clone());
+            changed.extend(page.into_iter().filter(|(_, record)| record.revision > since));
+        }
+        changed.truncate(limit);
+        Ok(changed)
+    }
+
     /// Writes all changes atomically. Checks every expectation, assigns the next revision, requests
     /// the bodies from `changes`, and makes them durable before it returns. `changes` is called at
     /// most once and must not call the store, except to read through [`Pending`].
@@ -508,6 +554,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
         (**self).scan(scan)
+    }
+
+    fn scan_since(&self, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>> {
+        (**self).scan_since(scan, since)
     }
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {

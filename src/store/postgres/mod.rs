@@ -264,11 +264,15 @@ impl KeyStore for PostgresStore {
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        self.scan_since(scan, Revision::default())
+    }
+
+    fn scan_since(&self, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>> {
         let scan = Arc::new(scan.clone());
         self.revision()?;
         self.read(move |link| {
             let scan = Arc::clone(&scan);
-            async move { rows::scan(&link, &scan).await }
+            async move { rows::scan(&link, &scan, since).await }
         })
     }
 

@@ -80,8 +80,8 @@ pub(super) async fn revisions_of(link: &Link, names: &Names) -> Result<Vec<Optio
     in_order(names, &rows, |row| from_column(row.try_get(1).map_err(reason)?))
 }
 
-/// Reads records in order from one consistent state.
-pub(super) async fn scan(link: &Link, scan: &Scan) -> Result<Vec<(RecordId, Record)>, StoreError> {
+/// Reads records that were written after a revision, in order from one consistent state.
+pub(super) async fn scan(link: &Link, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>, StoreError> {
     let kind = i16::from(scan.kind.code());
     let limit = i64::try_from(scan.limit.min(MAX_SCAN)).expect("bounded by MAX_SCAN");
     // The name after a name is the name followed by a zero byte.
@@ -89,7 +89,8 @@ pub(super) async fn scan(link: &Link, scan: &Scan) -> Result<Vec<(RecordId, Reco
     let account = scan.account.or(scan.after.as_ref().map(|after| after.account));
     let account = account.map_or_else(Vec::new, |account| account.as_bytes().to_vec());
     let statement = if scan.account.is_some() { &link.statements.scan_account } else { &link.statements.scan_all };
-    let rows = link.client().query(statement, &[&kind, &account, &from, &limit]).await.map_err(reason)?;
+    let rows =
+        link.client().query(statement, &[&kind, &account, &from, &limit, &to_column(since)?]).await.map_err(reason)?;
     if rows.len() > MAX_SCAN {
         return Err(StoreError::Damaged("the server returned more records than requested".into()));
     }

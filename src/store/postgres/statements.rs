@@ -26,7 +26,7 @@ impl Statements {
         let ids = "unnest($1, $2, $3) WITH ORDINALITY AS x (kind, account, name, ord)";
         let of_ids = "(r.kind, r.account, r.name) = (x.kind, x.account, x.name)";
         let names = [Type::INT2_ARRAY, Type::BYTEA_ARRAY, Type::BYTEA_ARRAY];
-        let place = [Type::INT2, Type::BYTEA, Type::BYTEA, Type::INT8];
+        let place = [Type::INT2, Type::BYTEA, Type::BYTEA, Type::INT8, Type::INT8];
         let texts = [
             (format!("SELECT revision, token, format FROM {schema}.store"), Vec::new()),
             (format!("SELECT x.ord, r.revision, {body} FROM {ids} JOIN {schema}.record r ON {of_ids}"), names.to_vec()),
@@ -34,14 +34,16 @@ impl Statements {
             (
                 format!(
                     "SELECT r.account, r.name, r.revision, {body} FROM {schema}.record r \
-                     WHERE r.kind = $1 AND (r.account, r.name) >= ($2, $3) ORDER BY r.account, r.name LIMIT $4"
+                     WHERE r.kind = $1 AND (r.account, r.name) >= ($2, $3) AND r.revision > $5 \
+                     ORDER BY r.account, r.name LIMIT $4"
                 ),
                 place.to_vec(),
             ),
             (
                 format!(
                     "SELECT r.account, r.name, r.revision, {body} FROM {schema}.record r \
-                     WHERE r.kind = $1 AND r.account = $2 AND r.name >= $3 ORDER BY r.name LIMIT $4"
+                     WHERE r.kind = $1 AND r.account = $2 AND r.name >= $3 AND r.revision > $5 \
+                     ORDER BY r.name LIMIT $4"
                 ),
                 place.to_vec(),
             ),

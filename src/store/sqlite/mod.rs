@@ -295,7 +295,11 @@ impl KeyStore for SqliteStore {
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
-        self.read(|connection| rows::scan(connection, scan))
+        self.scan_since(scan, Revision::default())
+    }
+
+    fn scan_since(&self, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>> {
+        self.read(|connection| rows::scan(connection, scan, since))
     }
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {

@@ -19,13 +19,13 @@ const PUT: &str = "INSERT INTO record (kind, account, name, revision, body) VALU
     ON CONFLICT DO UPDATE SET revision = excluded.revision, body = excluded.body";
 const DELETE: &str = "DELETE FROM record WHERE kind = ?1 AND account = ?2 AND name = ?3";
 const SCAN_ALL: &str = "SELECT account, name, revision, body FROM record
-    WHERE kind = ?1 ORDER BY account, name LIMIT ?2";
+    WHERE kind = ?1 AND revision > ?3 ORDER BY account, name LIMIT ?2";
 const SCAN_ALL_AFTER: &str = "SELECT account, name, revision, body FROM record
-    WHERE kind = ?1 AND (account, name) > (?3, ?4) ORDER BY account, name LIMIT ?2";
+    WHERE kind = ?1 AND revision > ?3 AND (account, name) > (?4, ?5) ORDER BY account, name LIMIT ?2";
 const SCAN_ACCOUNT: &str = "SELECT account, name, revision, body FROM record
-    WHERE kind = ?1 AND account = ?3 ORDER BY name LIMIT ?2";
+    WHERE kind = ?1 AND revision > ?3 AND account = ?4 ORDER BY name LIMIT ?2";
 const SCAN_ACCOUNT_AFTER: &str = "SELECT account, name, revision, body FROM record
-    WHERE kind = ?1 AND account = ?3 AND name > ?4 ORDER BY name LIMIT ?2";
+    WHERE kind = ?1 AND revision > ?3 AND account = ?4 AND name > ?5 ORDER BY name LIMIT ?2";
 const CHECK: &str = "PRAGMA integrity_check";
 
 /// The result of [`CHECK`] if it finds no damage.
@@ -50,10 +50,10 @@ pub(super) fn get(connection: &Connection, id: &RecordId) -> Result<Option<Recor
     found.map(|(revision, body)| Ok(Record { revision: from_column(revision)?, body })).transpose()
 }
 
-/// Reads records in order from one consistent state. A statement sees one state of the file from
-/// its first row to its last.
-pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
-    let (kind, after) = (scan.kind.code(), scan.after.as_ref());
+/// Reads records that were written after a revision, in order from one consistent state. A statement
+/// sees one state of the file from its first row to its last.
+pub(super) fn scan(connection: &Connection, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>> {
+    let (kind, after, since) = (scan.kind.code(), scan.after.as_ref(), to_column(since)?);
     let limit = i64::try_from(scan.limit.min(MAX_SCAN)).expect("bounded by MAX_SCAN");
     let prepare = |sql| connection.prepare_cached(sql).map_err(failed);
     let mut statement = prepare(match (scan.account, after) {
@@ -64,9 +64,9 @@ pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Vec<(RecordId
     })?;
     let account = scan.account.as_ref().or(after.map(|after| &after.account)).map(AccountId::as_bytes);
     let found = match (account, after) {
-        (Some(account), Some(after)) => statement.query(params![kind, limit, account, after.name]),
-        (Some(account), None) => statement.query(params![kind, limit, account]),
-        (None, _) => statement.query(params![kind, limit]),
+        (Some(account), Some(after)) => statement.query(params![kind, limit, since, account, after.name]),
+        (Some(account), None) => statement.query(params![kind, limit, since, account]),
+        (None, _) => statement.query(params![kind, limit, since]),
     };
     let mut rows = found.map_err(failed)?;
     let mut records = Vec::new();

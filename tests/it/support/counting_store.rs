@@ -110,6 +110,12 @@ impl KeyStore for CountingStore {
         Ok(found)
     }
 
+    fn scan_since(&self, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Record)>> {
+        let found = self.store.scan_since(scan, since)?;
+        self.count(found.len(), found.iter().map(|(_, record)| record));
+        Ok(found)
+    }
+
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         self.store.commit(expected, changes)
     }
