@@ -46,8 +46,34 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn rotate_root_key(&self) -> Result<RootKeyRotation> {
+        self.rotate_root_key_with_progress(|_| {})
+    }
+
+    /// Rotates the root key like [`Kms::rotate_root_key`], and reports the progress after each
+    /// commit, which reseals up to 512 records. Requires the authority's handle.
+    ///
+    /// `progress` receives the number of records that this call has resealed so far.
+    ///
+    /// # Errors
+    /// - The errors of [`Kms::rotate_root_key`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// kms.create_key(Default::default())?;
+    /// let mut last = 0;
+    /// let done = kms.rotate_root_key_with_progress(|resealed| {
+    ///     eprintln!("{resealed} records are sealed under the new version");
+    ///     last = resealed;
+    /// })?;
+    /// assert_eq!(last, done.resealed());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn rotate_root_key_with_progress(&self, mut progress: impl FnMut(u64)) -> Result<RootKeyRotation> {
         let _in_progress = self.check_authority("rotate_root_key")?;
-        self.rotate_in_trail("rotate_root_key", None)
+        self.rotate_in_trail("rotate_root_key", None, &mut progress)
     }
 
     /// Rotates the root key like [`Kms::rotate_root_key`] and moves it to another holder, such as
@@ -78,15 +104,42 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn move_root_key(&self, to: RootKey) -> Result<RootKeyRotation> {
+        self.move_root_key_with_progress(to, |_| {})
+    }
+
+    /// Moves the root key like [`Kms::move_root_key`], and reports the progress like
+    /// [`Kms::rotate_root_key_with_progress`]. Requires the authority's handle.
+    ///
+    /// # Errors
+    /// - The errors of [`Kms::move_root_key`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::seal::RootKey;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let done = kms.move_root_key_with_progress(RootKey::from_bytes(&[2; 32]), |resealed| {
+    ///     eprintln!("{resealed} records can be opened with the new root key alone");
+    /// })?;
+    /// assert!(done.resealed() > 0);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn move_root_key_with_progress(&self, to: RootKey, mut progress: impl FnMut(u64)) -> Result<RootKeyRotation> {
         let _in_progress = self.check_authority("move_root_key")?;
-        self.rotate_in_trail("move_root_key", Some(to))
+        self.rotate_in_trail("move_root_key", Some(to), &mut progress)
     }
 
     /// Rotates the root key, with an audit event before the rotation, because it takes many
     /// commits, and one afterwards.
-    fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
+    fn rotate_in_trail(
+        &self,
+        what: &'static str,
+        to: Option<RootKey>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<RootKeyRotation> {
         self.announced(self.authority_event(what), |call_context| {
-            let done = self.core.registry.rotate_root_key(to)?;
+            let done = self.core.registry.rotate_root_key(to, progress)?;
             let holder = self.core.registry.sealed().root().record.holder.clone();
             call_context.record_param("rootKeyVersion", done.version());
             call_context.record_param("rootKeyHolder", truncated_for_audit(&holder));
@@ -122,12 +175,12 @@ impl Kms {
 }
 
 impl Registry {
-    fn rotate_root_key(&self, to: Option<RootKey>) -> Result<RootKeyRotation> {
+    fn rotate_root_key(&self, to: Option<RootKey>, progress: &mut dyn FnMut(u64)) -> Result<RootKeyRotation> {
         let was_resumed = self.sealed().begin_rotation(to)?;
         let mut resealed = 0;
         for _ in 0..MAX_PASSES {
             for &kind in RecordKind::ALL {
-                resealed += self.reseal_kind(kind)?;
+                self.reseal_kind(kind, &mut resealed, progress)?;
             }
             if self.sealed().finish_rotation()? {
                 self.scrub().ok();
@@ -138,16 +191,17 @@ impl Registry {
         Err(Error::new(ErrorKind::Internal, "some records are still sealed under an earlier version of the root key"))
     }
 
-    fn reseal_kind(&self, kind: RecordKind) -> Result<u64> {
-        let (mut resealed, mut after) = (0, None);
+    fn reseal_kind(&self, kind: RecordKind, resealed: &mut u64, progress: &mut dyn FnMut(u64)) -> Result<()> {
+        let mut after = None;
         loop {
             let (outdated, next) = self.sealed().outdated(kind, after)?;
             for batch in batches(&outdated) {
-                resealed += self.reseal(batch)?;
+                *resealed += self.reseal(batch)?;
+                progress(*resealed);
             }
             after = next;
             if after.is_none() {
-                return Ok(resealed);
+                return Ok(());
             }
         }
     }

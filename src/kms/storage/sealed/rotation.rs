@@ -25,7 +25,12 @@ use crate::secret::SecretBytes;
 use crate::store::{Change, CommitError, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};
 
 /// The number of records resealed per commit.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
+
+/// The maximum number of records that are read before any of them is resealed. They are resealed in
+/// the order of the index, so that a commit writes each of few nodes once. In the order of their names,
+/// each record would be in another node.
+const WINDOW: usize = 32 * MAX_SCAN;
 
 impl Sealed {
     /// Starts a rotation, unless one is in progress. Returns `true` if one was in progress.
@@ -98,20 +103,28 @@ impl Sealed {
         Ok((RootRecord { current, holder, wrapped }, versions))
     }
 
-    /// Returns records of a kind that are sealed under an earlier version, at most `MAX_SCAN` after
-    /// `after`, and the position at which to continue.
+    /// Returns records of a kind that are sealed under an earlier version, at most `WINDOW` after
+    /// `after`, in the order of the index, and the position at which to continue.
     pub(in crate::kms) fn outdated(
         &self,
         kind: RecordKind,
-        after: Option<RecordId>,
+        mut after: Option<RecordId>,
     ) -> Result<(Outdated, Option<RecordId>)> {
         let root = self.root();
-        let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
-        let next = page.last().map(|(id, _)| id.clone());
         let is_outdated = |(id, record): &(RecordId, Record)| {
             *id != root_record_id() && !is_part_of_index(id) && !root.versions.is_current(&record.body)
         };
-        Ok((page.into_iter().filter(is_outdated).collect(), next))
+        let mut outdated = Outdated::new();
+        while outdated.len() < WINDOW {
+            let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
+            after = page.last().map(|(id, _)| id.clone());
+            if after.is_none() {
+                break;
+            }
+            outdated.extend(page.into_iter().filter(is_outdated));
+        }
+        outdated.sort_by_cached_key(|(id, _)| Name::of(&self.identity, id));
+        Ok((outdated, after))
     }
 
     /// Checks that nothing is sealed under an earlier version, then drops all earlier versions and
