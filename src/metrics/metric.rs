@@ -89,7 +89,7 @@ metrics! {
     DestructionPostponed => Gauge "strongroom_destruction_postponed" [],
         "1 if the last run of maintenance destroyed nothing because it does not trust the clock, otherwise 0";
     Keys => Gauge "strongroom_keys" ["state"],
-        "keys in the store after the last run of maintenance";
+        "keys in the store when maintenance last counted them, at most an hour before its last run";
     KeysRotationOverdue => Gauge "strongroom_keys_rotation_overdue" [],
         "keys whose due rotation failed in the last run of maintenance";
     HsmMembers => Gauge "strongroom_hsm_members" ["state"],

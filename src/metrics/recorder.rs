@@ -28,7 +28,7 @@ use super::metric::{Label, Metric};
 /// | `strongroom_maintenance_last_success_timestamp_seconds` | gauge | `s` | | Unix time of the last complete run of maintenance |
 /// | `strongroom_maintenance_problems` | gauge | `1` | | failed keys and unfinished steps of the last run of maintenance |
 /// | `strongroom_destruction_postponed` | gauge | `1` | | 1 if the last run of maintenance destroyed nothing because it does not trust the clock, otherwise 0 |
-/// | `strongroom_keys` | gauge | `1` | `state` | keys in the store after the last run of maintenance |
+/// | `strongroom_keys` | gauge | `1` | `state` | keys in the store when maintenance last counted them, at most an hour before its last run |
 /// | `strongroom_keys_rotation_overdue` | gauge | `1` | | keys whose due rotation failed in the last run of maintenance |
 /// | `strongroom_hsm_members` | gauge | `1` | `state` | members of all HSM clusters at the last run of maintenance |
 ///

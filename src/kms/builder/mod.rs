@@ -552,6 +552,7 @@ impl KmsBuilder {
             audit,
             time,
             metering: Metering::default(),
+            due_keys: Default::default(),
             gate: Gate::default(),
             settings: Settings {
                 policy: self.policy,

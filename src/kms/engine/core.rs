@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::audit_log::AuditLog;
 use super::connections::Hsms;
 use super::copy_guard::CopyGuard;
+use super::due_keys::KeptDueKeys;
 use super::gate::Gate;
 use super::limits::KmsLimits;
 use super::material::Material;
@@ -25,6 +26,7 @@ pub(in crate::kms) struct Core {
     pub(in crate::kms) audit: AuditLog,
     pub(in crate::kms) time: TrustedClock,
     pub(in crate::kms) metering: Metering,
+    pub(in crate::kms) due_keys: KeptDueKeys,
     pub(in crate::kms) settings: Settings,
     pub(in crate::kms) gate: Gate,
 }

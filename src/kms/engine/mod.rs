@@ -5,6 +5,7 @@ pub(super) mod audit_log;
 pub(super) mod connections;
 pub(super) mod copy_guard;
 pub(super) mod core;
+pub(super) mod due_keys;
 pub(super) mod gate;
 pub(super) mod handle;
 pub(super) mod hsm_keys;

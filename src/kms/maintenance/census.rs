@@ -26,7 +26,6 @@ const fn member_label(state: MemberState) -> &'static str {
 #[derive(Debug, Default)]
 pub(super) struct KeyCensus {
     by_state: [u64; KeyState::ALL.len()],
-    rotation_overdue: u64,
 }
 
 impl KeyCensus {
@@ -37,15 +36,13 @@ impl KeyCensus {
         for (count, counted) in self.by_state.iter_mut().zip(KeyState::ALL) {
             *count += u64::from(state == *counted);
         }
-        self.rotation_overdue += u64::from(record.is_rotation_due(now));
     }
 
-    /// Sets the gauges. The sweep must have visited every key.
+    /// Sets the gauge. The sweep must have visited every key.
     pub(super) fn report(&self, metrics: &Metrics) {
         for (count, state) in self.by_state.iter().zip(KeyState::ALL) {
             metrics.set(Metric::Keys, &[Label::new("state", state.as_str())], *count);
         }
-        metrics.set(Metric::KeysRotationOverdue, &[], self.rotation_overdue);
     }
 }
 

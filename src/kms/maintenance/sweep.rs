@@ -6,14 +6,24 @@ use super::census::{KeyCensus, report_run};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyArn;
+use crate::kms::engine::due_keys::DueKeys;
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::change::commit_change;
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::names::key_named_in;
 use crate::kms::request::MaintenanceReport;
 use crate::kms::storage::trusted_time::ClockTrust;
+use crate::metrics::Metric;
 use crate::store::MAX_SCAN;
 
 /// The maximum difference between the confirmed time and the clock.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(3_600);
+
+/// The time after which a run reads every key again, whether it changed or not.
+const READ_AFTER: Duration = Duration::from_secs(24 * 3_600);
+
+/// The same, if there is a recorder, for which such a run counts the keys.
+const COUNTED_AFTER: Duration = Duration::from_secs(3_600);
 
 impl Kms {
     /// Performs all due work, in all accounts:
@@ -45,6 +55,10 @@ impl Kms {
     /// A key whose work fails, or whose record is damaged, is reported and left unchanged, and
     /// processing continues with the other keys. If a step fails, the other steps still run: check
     /// [`MaintenanceReport::is_complete`].
+    ///
+    /// The first run of a process reads every key, and so does a run a day later, or an hour later if
+    /// the KMS has a [recorder](crate::KmsBuilder::metrics), for which it counts the keys. The runs in
+    /// between read the keys that have changed or have work to do.
     ///
     /// # Errors
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
@@ -157,50 +171,107 @@ impl Kms {
     }
 
     /// Performs the due work of each key. Nothing is destroyed without a trusted clock.
+    ///
+    /// Reads the keys that were written since the last run, and those with work until now. After a
+    /// period, in a new process, and after a failure, reads every key instead.
     fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
-        let metrics = self.core.registry.metrics();
-        let mut census = metrics.is_enabled().then(KeyCensus::default);
-        let mut after = None;
-        loop {
-            let page = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
-            if page.last.is_none() {
-                if let Some(census) = &census {
-                    census.report(metrics);
+        let (registry, metrics) = (&self.core.registry, self.core.registry.metrics());
+        // Before any key is read: later changes are found by the next run.
+        let revision = registry.sealed().latest_revision()?;
+        let kept = self.core.due_keys.take(revision, now);
+        let mut census = (kept.is_none() && metrics.is_enabled()).then(KeyCensus::default);
+        let period = if metrics.is_enabled() { COUNTED_AFTER } else { READ_AFTER };
+        let mut due = kept.unwrap_or_else(|| DueKeys::new(now, period));
+        self.note_changed_keys(&mut due, census.as_mut(), now)?;
+        due.set_seen(revision);
+        for id in due.take_unreadable() {
+            // From the store: a cached key may still be readable.
+            match registry.read::<KeyRecord>(&id) {
+                Ok(Some((_, record))) => due.note((record.account, record.key_id), record.next_due(now)),
+                Ok(None) => {}
+                Err(error) => {
+                    report.failed.push((KeyArn::new(self.locality().clone(), id.account, key_named_in(&id)), error));
+                    due.note_unreadable(id);
                 }
-                return Ok(());
             }
-            after = page.last;
-            for (account, key_id, record) in page.keys {
-                let arn = KeyArn::new(self.locality().clone(), account, key_id);
-                let record = match record {
+        }
+        let mut overdue = 0;
+        for (account, key_id) in due.until(now) {
+            let arn = || KeyArn::new(self.locality().clone(), account, key_id);
+            let record = match registry.key(account, key_id) {
+                Ok(Some(key)) => key,
+                Ok(None) => {
+                    due.forget((account, key_id));
+                    continue;
+                }
+                Err(error) => {
+                    report.failed.push((arn(), error));
+                    continue;
+                }
+            };
+            let record = &record.record;
+            let (done, list) = if let Some(clock) = clock.filter(|clock| record.is_past_deletion(*clock)) {
+                (self.core.delete_if_due(account, key_id, clock), &mut report.deleted)
+            } else if let Some(clock) = clock.filter(|clock| record.has_expired_material(*clock)) {
+                (self.core.expire_if_due(account, key_id, clock), &mut report.expired)
+            } else if record.is_rotation_due(now) {
+                (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
+            } else {
+                (Ok(false), &mut report.rotated)
+            };
+            match done {
+                Ok(true) => list.push(arn()),
+                Ok(false) => {}
+                Err(error) => report.failed.push((arn(), error)),
+            }
+            match registry.key(account, key_id) {
+                Ok(Some(key)) => {
+                    due.note((account, key_id), key.record.next_due(now));
+                    overdue += u64::from(key.record.is_rotation_due(now));
+                    if let Some(census) = &mut census {
+                        census.count(&self.core, &key.record, now);
+                    }
+                }
+                Ok(None) => due.forget((account, key_id)),
+                // The next run reads it again.
+                Err(_) => {}
+            }
+        }
+        self.core.due_keys.keep(due);
+        if let Some(census) = &census {
+            census.report(metrics);
+        }
+        if metrics.is_enabled() {
+            metrics.set(Metric::KeysRotationOverdue, &[], overdue);
+        }
+        Ok(())
+    }
+
+    /// Notes the next work of every key that was written after the revision of the list. Counts those
+    /// that have none now.
+    fn note_changed_keys(&self, due: &mut DueKeys, mut census: Option<&mut KeyCensus>, now: Timestamp) -> Result<()> {
+        let (since, mut after) = (due.seen(), None);
+        loop {
+            let page = self.core.registry.keys_or_problems(since, after, MAX_SCAN)?;
+            for found in page.keys {
+                let record = match found {
                     Ok(record) => record,
-                    Err(error) => {
-                        report.failed.push((arn, error));
+                    Err((id, _)) => {
+                        due.note_unreadable(id);
                         continue;
                     }
                 };
-                let (done, list) = if let Some(clock) = clock.filter(|clock| record.is_past_deletion(*clock)) {
-                    (self.core.delete_if_due(account, key_id, clock), &mut report.deleted)
-                } else if let Some(clock) = clock.filter(|clock| record.has_expired_material(*clock)) {
-                    (self.core.expire_if_due(account, key_id, clock), &mut report.expired)
-                } else if record.is_rotation_due(now) {
-                    (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
-                } else {
-                    if let Some(census) = &mut census {
-                        census.count(&self.core, &record, now);
-                    }
-                    continue;
-                };
-                match done {
-                    Ok(true) => list.push(arn),
-                    Ok(false) => {}
-                    Err(error) => report.failed.push((arn, error)),
-                }
+                let next = record.next_due(now);
+                due.note((record.account, record.key_id), next);
                 if let Some(census) = &mut census
-                    && let Ok(Some(key)) = self.core.registry.key(account, key_id)
+                    && next.is_none_or(|next| next > now)
                 {
-                    census.count(&self.core, &key.record, now);
+                    census.count(&self.core, &record, now);
                 }
+            }
+            after = page.last;
+            if after.is_none() {
+                return Ok(());
             }
         }
     }

@@ -208,7 +208,7 @@ pub(in crate::kms) fn commit_change<T>(
         let (mut edits, mut value) = edit(call_context)?;
         if edits.is_empty() && !call_context.event.dry_run {
             // Another process may have changed it within the bound on stale state.
-            core.registry.sealed().refresh()?;
+            core.registry.sealed().latest_revision()?;
             (edits, value) = edit(call_context)?;
         }
         if edits.is_empty() || call_context.event.dry_run {

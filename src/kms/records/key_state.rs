@@ -60,6 +60,19 @@ impl KeyRecord {
             && self.rotation.is_some_and(|rotation| rotation.next <= now || rotation.is_put_off(now))
     }
 
+    /// Returns the earliest time at which maintenance has work for the key, unless the key changes
+    /// before. A time that has passed means that there is work now.
+    pub(in crate::kms) fn next_due(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_rotation_due(now) {
+            return Some(now);
+        }
+        let rotation = self.rotation.filter(|_| self.state == KeyState::Enabled).map(|rotation| rotation.next);
+        let deletion = self.deletion.filter(|_| self.state == KeyState::PendingDeletion).map(|deletion| deletion.date);
+        let expirations =
+            self.versions.iter().filter(|version| version.is_present()).filter_map(VersionRecord::valid_to);
+        expirations.chain(rotation).chain(deletion).min()
+    }
+
     /// Returns the response of DescribeKey.
     pub(in crate::kms) fn metadata(&self, arn: &KeyArn, now: Timestamp) -> KeyMetadata {
         let expiration = self.earliest_expiration(now);

@@ -62,7 +62,7 @@ impl VersionRecord {
         !self.sealed_material.is_empty()
     }
 
-    fn valid_to(&self) -> Option<Timestamp> {
+    pub(super) fn valid_to(&self) -> Option<Timestamp> {
         self.imported.as_ref().and_then(|imported| imported.valid_to)
     }
 

@@ -16,7 +16,6 @@ use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::custom_key_store::CustomKeyStores;
 use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::records::names::key_named_in;
 use crate::kms::records::stored_record::StoredRecord;
 use crate::metrics::{CacheName, Lookup, Metrics};
 use crate::seal::RootKey;
@@ -212,14 +211,19 @@ impl Registry {
         Ok(found.into_iter().map(|(_, revision, key)| (key.account, key.key_id, revision, key)).collect())
     }
 
-    /// Returns keys of all accounts in ascending order after `after`, with an error for each that
-    /// does not open, and the position at which to continue.
-    pub(in crate::kms) fn keys_or_problems(&self, after: Option<RecordId>, limit: usize) -> Result<KeysOrProblems> {
-        let found = self.sealed.scan_each(&Scan { kind: RecordKind::Key, account: None, after, limit })?;
+    /// Returns keys of all accounts that were written after `since`, in ascending order after
+    /// `after`, with an error for each that does not open, and the position at which to continue.
+    pub(in crate::kms) fn keys_or_problems(
+        &self,
+        since: Revision,
+        after: Option<RecordId>,
+        limit: usize,
+    ) -> Result<KeysOrProblems> {
+        let found = self.sealed.scan_each(&Scan { kind: RecordKind::Key, account: None, after, limit }, since)?;
         let last = found.last().map(|(id, _)| id.clone());
         let decode = |(id, opened): (RecordId, Opened)| {
             let decoded = opened.and_then(|(_, body)| KeyRecord::decode(&id, body.expose_secret()));
-            (id.account, key_named_in(&id), decoded)
+            decoded.map_err(|error| (id, error))
         };
         Ok(KeysOrProblems { keys: found.into_iter().map(decode).collect(), last })
     }
@@ -292,7 +296,8 @@ impl Registry {
     pub(in crate::kms) fn read_all_or_damaged<R: StoredRecord>(&self) -> Result<Vec<OrDamaged<(Revision, R)>>> {
         let (mut records, mut after) = (Vec::new(), None);
         loop {
-            let found = self.sealed.scan_each(&Scan { kind: R::KIND, account: None, after, limit: MAX_SCAN })?;
+            let scan = Scan { kind: R::KIND, account: None, after, limit: MAX_SCAN };
+            let found = self.sealed.scan_each(&scan, Revision::default())?;
             let Some((last, _)) = found.last() else { return Ok(records) };
             after = Some(last.clone());
             for (id, opened) in found.into_iter().filter(|(id, _)| R::is_named(id)) {
@@ -313,7 +318,7 @@ pub(in crate::kms) type Found<R> = Option<(Revision, R)>;
 
 /// Keys, with the error of each key that does not open.
 pub(in crate::kms) struct KeysOrProblems {
-    pub(in crate::kms) keys: Vec<(AccountId, KeyId, Result<KeyRecord>)>,
+    pub(in crate::kms) keys: Vec<OrDamaged<KeyRecord>>,
     /// The position at which to continue, or `None` if there were no keys.
     pub(in crate::kms) last: Option<RecordId>,
 }

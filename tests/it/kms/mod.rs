@@ -8,6 +8,7 @@ mod clock_jumps;
 mod closing;
 mod custom_provider;
 mod encapsulation;
+mod idle_maintenance;
 mod iterators;
 mod key_handles;
 mod keys;

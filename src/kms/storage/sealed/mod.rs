@@ -150,9 +150,10 @@ impl Sealed {
         self.store.revision()
     }
 
-    /// Makes every later read reflect all commits that have ended before this call.
-    pub(in crate::kms) fn refresh(&self) -> Result<()> {
-        self.store.latest_revision().map(drop)
+    /// Makes every later read reflect all commits that have ended before this call. Returns the last
+    /// of them, or a later one.
+    pub(in crate::kms) fn latest_revision(&self) -> Result<Revision> {
+        self.store.latest_revision()
     }
 
     /// Returns the root key as last read.
@@ -242,12 +243,14 @@ impl Sealed {
     /// returned in its new state or omitted.
     pub(in crate::kms) fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Revision, SecretBytes)>> {
         let opened = |(id, opened): (RecordId, Opened)| opened.map(|(revision, body)| (id, revision, body));
-        self.scan_each(scan)?.into_iter().map(opened).collect()
+        self.scan_each(scan, Revision::default())?.into_iter().map(opened).collect()
     }
 
-    /// Like [`Sealed::scan`], but returns an error for each record that does not open.
-    pub(in crate::kms) fn scan_each(&self, scan: &Scan) -> Result<Vec<(RecordId, Opened)>> {
-        let found = self.store.scan(scan)?;
+    /// Like [`Sealed::scan`], but omits records that were not written after `since`, and returns an
+    /// error for each record that does not open.
+    pub(in crate::kms) fn scan_each(&self, scan: &Scan, since: Revision) -> Result<Vec<(RecordId, Opened)>> {
+        let found =
+            if since == Revision::default() { self.store.scan(scan) } else { self.store.scan_since(scan, since) }?;
         let listings = self.find_each(found.iter().map(|(id, _)| id))?;
         let mut records = Vec::with_capacity(found.len());
         for ((id, mut record), listing) in found.into_iter().zip(listings) {
@@ -315,7 +318,7 @@ impl Sealed {
                 Err(conflict @ CommitError::Conflict(_)) => {
                     // The caller reads again, and must not find the state that led to the conflict.
                     // If the store is unreachable, that read reports it.
-                    let _ = self.refresh();
+                    let _ = self.latest_revision();
                     return Err(conflict);
                 }
                 done => return done,
