@@ -6,7 +6,8 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, Result, UpdateVersion,
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, Result,
+    UpdateVersion,
 };
 
 use super::copy::collect;
@@ -41,9 +42,9 @@ const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 ///   supported.
 /// - A cache of data keys must be cleared after the rotation and before the sweep.
 ///
-/// An object above [`max_in_memory`](Self::max_in_memory) is first written under a temporary name. If the
-/// process stops or the store cannot rename it, it remains under that name, with the ending
-/// `.incomplete`: delete it.
+/// An object above [`max_in_memory`](Self::max_in_memory) is replaced by an upload in parts. If the
+/// process stops before the upload is complete, the old object remains, and S3 keeps the parts until a
+/// lifecycle rule of the bucket deletes them.
 ///
 /// Attributes are kept. Tags are lost, because the trait of the store cannot read them. Versions that
 /// a bucket keeps of earlier objects remain under the old key. An object that cannot be decrypted is
@@ -254,10 +255,11 @@ impl<T: ObjectStore> ObjectSweep<T> {
             return Ok(Outcome::TooLarge);
         }
         if is_large {
-            let Some(unchanged) = self.is_unchanged(path, &meta).await? else { return Ok(Outcome::ChangedByOthers) };
-            let temporary = self.writer.temporary_name(path)?;
-            let uploaded = self.writer.upload(path, &temporary, found.into_stream(), attributes, extensions).await;
-            return self.put_in_place(path, &temporary, uploaded.map(drop), &unchanged).await;
+            // In the place of the old one, so that a stopped process leaves no other object.
+            let options = PutMultipartOptions { attributes, extensions, ..PutMultipartOptions::default() };
+            let wanted = self.is_unchanged(path, &meta);
+            let replaced = self.writer.upload_if(path, path, found.into_stream(), options, wanted).await?;
+            return Ok(if replaced { Outcome::Changed } else { Outcome::ChangedByOthers });
         }
         let plaintext = collect(found.into_stream()).await?;
         let sealed = self.writer.seal(path, plaintext).await?;
@@ -276,7 +278,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
                 Ok(Outcome::ChangedByOthers)
             }
             Err(object_store::Error::NotImplemented { .. }) if self.unconditional => {
-                if self.is_unchanged(path, &meta).await?.is_none() {
+                if !self.is_unchanged(path, &meta).await? {
                     return Ok(Outcome::ChangedByOthers);
                 }
                 let options = PutOptions { mode: PutMode::Overwrite, ..options };
@@ -286,36 +288,18 @@ impl<T: ObjectStore> ObjectSweep<T> {
         }
     }
 
-    /// Moves a large object to its place, unless the old one was replaced.
-    async fn put_in_place(
-        &self,
-        path: &Path,
-        temporary: &Path,
-        uploaded: Result<()>,
-        old: &ObjectMeta,
-    ) -> Result<Outcome> {
-        uploaded?;
-        let below = &self.writer.inner;
-        let unchanged = self.is_unchanged(path, old).await;
-        if let Ok(Some(_)) = unchanged {
-            return below.rename(temporary, path).await.map(|()| Outcome::Changed);
-        }
-        below.delete(temporary).await?;
-        unchanged.map(|_| Outcome::ChangedByOthers)
-    }
-
-    /// Returns the metadata of the stored object, if it is still the one that was read.
-    async fn is_unchanged(&self, path: &Path, read: &ObjectMeta) -> Result<Option<ObjectMeta>> {
+    /// Returns `true` if the stored object is still the one that was read.
+    async fn is_unchanged(&self, path: &Path, read: &ObjectMeta) -> Result<bool> {
         match self.writer.inner.head(path).await {
-            Ok(now) => {
-                let same =
-                    (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified);
-                Ok(same.then_some(now))
-            }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Ok(now) => Ok(is_same_write(&now, read)),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+fn is_same_write(now: &ObjectMeta, read: &ObjectMeta) -> bool {
+    (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified)
 }
 
 impl<T> Clone for ObjectSweep<T> {

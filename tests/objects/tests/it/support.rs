@@ -84,6 +84,8 @@ pub(crate) struct Faulty {
     /// The stored bytes of each response.
     pub(crate) read: Arc<Mutex<Vec<Range<u64>>>>,
     pub(crate) part_lengths: Arc<Mutex<Vec<usize>>>,
+    /// The name of each upload in parts.
+    pub(crate) uploads: Mutex<Vec<Path>>,
     pub(crate) before_read: Mutex<Option<Hook>>,
     pub(crate) before_write: Mutex<Option<Hook>>,
     requests: AtomicUsize,
@@ -97,6 +99,7 @@ impl Faulty {
             fault: Mutex::new(None),
             read: Arc::default(),
             part_lengths: Arc::default(),
+            uploads: Mutex::default(),
             before_read: Mutex::new(None),
             before_write: Mutex::new(None),
             requests: AtomicUsize::new(0),
@@ -132,6 +135,7 @@ impl ObjectStore for Faulty {
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        lock(&self.uploads).push(path.clone());
         Ok(Box::new(FaultyUpload {
             below: self.below.put_multipart_opts(path, options).await?,
             fault: *lock(&self.fault),
