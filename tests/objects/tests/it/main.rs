@@ -12,4 +12,5 @@ mod ranges;
 mod suite;
 mod support;
 mod sweep;
+mod sweep_keys;
 mod tampering;

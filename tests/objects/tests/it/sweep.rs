@@ -234,9 +234,13 @@ fn nothing_changes_if_no_new_data_key_can_be_made() -> TestResult {
         let below = Arc::new(InMemory::new());
         let old = EncryptedStore::new(Arc::clone(&below), "bucket", keyring())?;
         old.put(&Path::from("a"), "1".into()).await?;
-        let new = EncryptedStore::new(Arc::clone(&below), "bucket", KmsKeyring::new(&kms, key)?)?;
         kms.disable_key(key)?;
-        assert!(ObjectSweep::new(&new).read_with(&old).run().await.is_err());
+        let new = EncryptedStore::new(Arc::clone(&below), "bucket", KmsKeyring::new(&kms, key)?)?;
+        let report = ObjectSweep::new(&new).read_with(&old).run().await?;
+        assert_eq!((report.failed(), report.changed()), (1, 0), "the context is that of the object");
+        let shared = EncryptedStore::builder(Arc::clone(&below), "bucket", KmsKeyring::new(&kms, key)?);
+        let shared = shared.path_binding(PathBinding::Header).build()?;
+        assert!(ObjectSweep::new(&shared).read_with(&old).run().await.is_err(), "the context is that of all");
         assert_eq!(old.get(&Path::from("a")).await?.bytes().await?, "1");
         Ok(())
     })
