@@ -273,7 +273,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
         let modified = found.meta.last_modified.timestamp_millis();
         let is_forced = self.older_than.is_some_and(|instant| modified < instant.unix_millis());
         let length = usize::try_from(longest.min(found.meta.size)).unwrap_or(usize::MAX);
-        let bytes = Source::new(path, found.into_stream()).take(length).await?;
+        let bytes = Source::of_response(path, found).await?.take(length).await?;
         let header = bytes.with_slice(|bytes| writer.cipher.parse_header(bytes));
         let header = header.map_err(|error| of_object(path, error))?;
         if !is_forced && writer.cipher.has_settings(&header, path) {

@@ -3,6 +3,7 @@
 mod binding;
 mod conditions;
 mod faults;
+mod folders;
 mod interop;
 mod keys;
 mod kills;
