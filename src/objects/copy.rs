@@ -28,7 +28,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
             return self.inner.copy_opts(from, to, options).await;
         }
         let CopyOptions { mode, extensions } = options;
-        let found = self.read(from, GetOptions::new()).await?;
+        let found = self.wiping().read(from, GetOptions::new()).await?;
         let (size, attributes) = (found.meta.size, found.attributes.clone());
         let plaintext = found.into_stream();
         if size <= IN_ONE_PIECE {

@@ -11,6 +11,8 @@ use object_store::{
     ObjectMeta, ObjectStore, Result, coalesce_ranges,
 };
 
+use zeroize::Zeroizing;
+
 use super::error::{generic, invalid, of_object};
 use super::geometry::{Frames, Layout};
 use super::source::Source;
@@ -154,7 +156,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
         });
         let (opened, batch) = opened.await?;
         let bytes = self.cipher.geometry.requested(&batch, opened.len());
-        let bytes = Bytes::from(opened).slice(bytes);
+        let bytes = release(opened, self.wipes).slice(bytes);
         let Response { stored, attributes, extensions, .. } = header;
         let meta = ObjectMeta { size: layout.plaintext_size(), ..stored };
         let payload = GetResultPayload::Stream(stream::once(std::future::ready(Ok(bytes))).boxed());
@@ -302,7 +304,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
         source: Source,
         plaintext: Range<u64>,
     ) -> BoxStream<'static, Result<Bytes>> {
-        let geometry = self.cipher.geometry;
+        let (geometry, wipes) = (self.cipher.geometry, self.wipes);
         let per_batch = self.frames_per_batch();
         let frames = layout.frames(plaintext);
         let (after, ends, wanted) = (frames.first + frames.count, frames.ends, frames.plaintext);
@@ -330,7 +332,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
                 let opened = bytes.with_slice(|bytes| open_batch(&opener, &batch, bytes));
                 let plaintext = opened.map_err(|error| of_object(&path, error.into()))?;
                 let part = geometry.requested(&batch, plaintext.len());
-                Ok(Bytes::from(plaintext).slice(part))
+                Ok(release(plaintext, wipes).slice(part))
             })
         });
         let opened = opened.try_buffered(self.cipher.threads);
@@ -346,6 +348,11 @@ fn open_batch(
     let count = usize::try_from(batch.count).unwrap_or(usize::MAX);
     let first = u32::try_from(batch.first + 1).map_err(|_| crate::message::MessageError::TooManyFrames)?;
     opener.open(first, count, batch.ends, bytes)
+}
+
+/// Returns plaintext as bytes, which are wiped at the end of their use if `wipes`.
+fn release(plaintext: Vec<u8>, wipes: bool) -> Bytes {
+    if wipes { Bytes::from_owner(Zeroizing::new(plaintext)) } else { Bytes::from(plaintext) }
 }
 
 /// Returns `true` if two responses are of the same version of an object, as far as the store reports it.

@@ -308,7 +308,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
 
     /// Encrypts one object again.
     async fn replace(&self, path: &Path, shared: Option<&CurrentKeys>) -> Result<Outcome> {
-        let found = self.reader.read(path, GetOptions::new()).await?;
+        let found = self.reader.wiping().read(path, GetOptions::new()).await?;
         let (meta, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
         let (version, is_large) = (meta.version.clone(), meta.size > self.max_in_memory);
         if is_large && !self.unconditional {
