@@ -1,7 +1,7 @@
 //! The volume that all clients share.
 
 use std::fs::File;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use strongroom::volumes::Volume;
 
@@ -24,10 +24,10 @@ impl Export {
         Self { volume: Mutex::new(volume), size: geometry.size(), block_size }
     }
 
-    /// Returns the volume. A thread that panicked leaves nothing half done that matters to the
-    /// others: every call of a volume is complete in itself.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Volume<File>> {
-        self.volume.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the volume, or `None` if a thread panicked while it used the volume. That thread may have
+    /// written a part of its data without an answer to its client, so every later request has to fail.
+    pub(crate) fn lock(&self) -> Option<MutexGuard<'_, Volume<File>>> {
+        self.volume.lock().ok()
     }
 }
 

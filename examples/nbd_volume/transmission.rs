@@ -106,7 +106,7 @@ fn read(request: &Request, data: &mut [u8], export: &Export) -> u32 {
     if !request.fits(export) || !request.has_only(FUA) {
         return INVALID;
     }
-    code(export.lock().read_at(request.offset, data))
+    on_volume(export, |volume| volume.read_at(request.offset, data))
 }
 
 fn write(request: &Request, data: &[u8], export: &Export) -> u32 {
@@ -125,7 +125,7 @@ fn execute(kind: u16, request: &Request, export: &Export) -> u32 {
     }
     let (offset, length) = (request.offset, u64::from(request.length));
     match kind {
-        FLUSH => code(export.lock().flush()),
+        FLUSH => on_volume(export, Volume::flush),
         TRIM | WRITE_ZEROES if !request.fits(export) => INVALID,
         TRIM => change(request, export, |volume| volume.discard(offset, length).map(drop)),
         WRITE_ZEROES if request.flags & NO_HOLE == 0 => {
@@ -138,9 +138,19 @@ fn execute(kind: u16, request: &Request, export: &Export) -> u32 {
 
 /// Changes the volume, and makes the change durable if the client wants it.
 fn change(request: &Request, export: &Export, change: impl FnOnce(&mut Volume<File>) -> strongroom::Result<()>) -> u32 {
-    let mut volume = export.lock();
-    let changed = change(&mut volume);
-    code(if request.flags & FUA == 0 { changed } else { changed.and_then(|()| volume.flush()) })
+    on_volume(export, |volume| {
+        change(volume)?;
+        if request.flags & FUA == 0 { Ok(()) } else { volume.flush() }
+    })
+}
+
+/// Uses the volume, and returns the code of the result.
+fn on_volume(export: &Export, work: impl FnOnce(&mut Volume<File>) -> strongroom::Result<()>) -> u32 {
+    let Some(mut volume) = export.lock() else {
+        eprintln!("a request failed: another one ended in the middle, so the volume must be served again");
+        return INPUT_OUTPUT;
+    };
+    code(work(&mut volume))
 }
 
 fn code(result: strongroom::Result<()>) -> u32 {

@@ -1,5 +1,6 @@
 //! The sizes of objects are computed without overflow and agree with each other, and stored objects are
-//! parsed without panics and open only unchanged and in their place.
+//! parsed without panics and open only unchanged and in their place. A sweep finds the keys of unchanged
+//! objects current.
 //!
 //! Input: lengths and a range, modifications of an object, and its plaintext.
 
@@ -16,7 +17,7 @@ use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use strongroom::SecretBytes;
 use strongroom::envelope::RawAesKeyring;
 use strongroom::fuzzing::{object_range, object_stored_size};
-use strongroom::objects::{EncryptedStore, PathBinding};
+use strongroom::objects::{EncryptedStore, ObjectSweep, PathBinding};
 use strongroom_fuzz::{Edit, backend};
 
 #[derive(Arbitrary, Debug)]
@@ -87,6 +88,9 @@ async fn tampered(case: &Case) {
         Ok(plaintext) => assert!(unchanged && plaintext == case.plaintext, "a tampered object opens"),
         Err(_) => assert!(!unchanged),
     }
+    // The keys of any header can be compared.
+    let swept = ObjectSweep::new(store).dry_run().run().await.expect("a listing");
+    assert!(swept.examined() == 1 && (swept.current() == 1 || !unchanged));
     // A range may succeed, if only other frames were changed.
     let range = u64::from(case.first)..u64::from(case.last);
     let options = GetOptions::new().with_range(Some(GetRange::Bounded(range.clone())));

@@ -215,7 +215,7 @@ impl<T: ObjectStore> EncryptedStoreBuilder<T> {
             backend: self.backend,
             threads: self.threads,
         };
-        Ok(EncryptedStore { inner: Arc::new(self.inner), cipher: Arc::new(cipher) })
+        Ok(EncryptedStore { inner: Arc::new(self.inner), cipher: Arc::new(cipher), wipes: false })
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::stream::{BoxStream, FuturesUnordered};
 use object_store::path::Path;
 use object_store::{
     Attributes, CopyMode, CopyOptions, Extensions, GetOptions, MultipartUpload, ObjectStore, ObjectStoreExt, PutMode,
-    PutMultipartOptions, PutOptions, PutPayload, PutResult, RenameOptions, RenameTargetMode, Result,
+    PutMultipartOptions, PutOptions, PutPayload, RenameOptions, RenameTargetMode, Result,
 };
 
 use super::binding::PathBinding;
@@ -28,7 +28,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
             return self.inner.copy_opts(from, to, options).await;
         }
         let CopyOptions { mode, extensions } = options;
-        let found = self.read(from, GetOptions::new()).await?;
+        let found = self.wiping().read(from, GetOptions::new()).await?;
         let (size, attributes) = (found.meta.size, found.attributes.clone());
         let plaintext = found.into_stream();
         if size <= IN_ONE_PIECE {
@@ -42,7 +42,10 @@ impl<T: ObjectStore> EncryptedStore<T> {
             return self.inner.put_opts(to, sealed, options).await.map(drop);
         }
         match mode {
-            CopyMode::Overwrite => self.upload(to, to, plaintext, attributes, extensions).await.map(drop),
+            CopyMode::Overwrite => {
+                let options = PutMultipartOptions { attributes, extensions, ..PutMultipartOptions::default() };
+                self.upload(to, to, plaintext, options).await
+            }
             CopyMode::Create => self.create_in_parts(to, plaintext, attributes, extensions).await,
         }
     }
@@ -80,7 +83,9 @@ impl<T: ObjectStore> EncryptedStore<T> {
         extensions: Extensions,
     ) -> Result<()> {
         let temporary = self.temporary_name(to)?;
-        self.upload(to, &temporary, plaintext, attributes, extensions.clone()).await?;
+        let options =
+            PutMultipartOptions { attributes, extensions: extensions.clone(), ..PutMultipartOptions::default() };
+        self.upload(to, &temporary, plaintext, options).await?;
         let options = CopyOptions { mode: CopyMode::Create, extensions };
         let copied = self.inner.copy_opts(&temporary, to, options).await;
         let deleted = self.inner.delete(&temporary).await;
@@ -88,7 +93,7 @@ impl<T: ObjectStore> EncryptedStore<T> {
     }
 
     /// Returns a new name in the folder of an object.
-    pub(super) fn temporary_name(&self, path: &Path) -> Result<Path> {
+    fn temporary_name(&self, path: &Path) -> Result<Path> {
         let mut random = [0; 8];
         self.cipher.backend.random().fill(&mut random).map_err(generic)?;
         let name = format!("{path}.{:016x}.incomplete", u64::from_be_bytes(random));
@@ -96,22 +101,37 @@ impl<T: ObjectStore> EncryptedStore<T> {
     }
 
     /// Encrypts an object for a path, and uploads it in parts, possibly under another name.
-    pub(super) async fn upload(
+    async fn upload(
+        &self,
+        path: &Path,
+        name: &Path,
+        plaintext: BoxStream<'static, Result<Bytes>>,
+        options: PutMultipartOptions,
+    ) -> Result<()> {
+        let always = std::future::ready(Ok(true));
+        self.upload_if(path, name, plaintext, options, always).await.map(drop)
+    }
+
+    /// Uploads an object like [`upload`](Self::upload). After the parts and before the object appears,
+    /// `wanted` decides whether it should. Returns its answer.
+    pub(super) async fn upload_if(
         &self,
         path: &Path,
         name: &Path,
         mut plaintext: BoxStream<'static, Result<Bytes>>,
-        attributes: Attributes,
-        extensions: Extensions,
-    ) -> Result<PutResult> {
-        let options = PutMultipartOptions { attributes, extensions, ..PutMultipartOptions::default() };
+        options: PutMultipartOptions,
+        wanted: impl Future<Output = Result<bool>>,
+    ) -> Result<bool> {
         let mut upload = self.start_upload(path, name, options).await?;
-        let uploaded = upload_parts(&mut plaintext, &mut upload).await;
-        let result = match uploaded {
-            Ok(()) => upload.complete().await,
-            Err(error) => Err(error),
+        let finish = async {
+            upload_parts(&mut plaintext, &mut upload).await?;
+            if !wanted.await? {
+                return Ok(false);
+            }
+            upload.complete().await.map(|_| true)
         };
-        if result.is_err() {
+        let result = finish.await;
+        if !matches!(result, Ok(true)) {
             // The first error is the one that matters. Incomplete uploads are invisible.
             drop(upload.abort().await);
         }

@@ -125,6 +125,13 @@ impl Geometry {
         index.saturating_mul(self.sealed_frame()).saturating_add(self.header())
     }
 
+    /// Returns the part of the plaintext of frames, of `length` bytes, that was requested.
+    pub(super) fn requested(self, frames: &Frames, length: usize) -> Range<usize> {
+        let start = frames.first.saturating_mul(self.frame());
+        let within = |position: u64| usize::try_from(position.saturating_sub(start)).unwrap_or(usize::MAX).min(length);
+        within(frames.plaintext.start)..within(frames.plaintext.end)
+    }
+
     /// Returns the stored bytes that contain the frames of a range of plaintext, without knowing the
     /// size of the object. May extend beyond the needed frames by the length of an empty final frame.
     pub(super) fn request(self, plaintext: &Range<u64>) -> Range<u64> {

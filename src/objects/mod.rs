@@ -50,6 +50,7 @@ mod builder;
 mod chunks;
 mod cipher;
 mod copy;
+mod current_keys;
 mod error;
 pub(crate) mod fuzzing;
 mod geometry;

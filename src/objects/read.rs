@@ -11,6 +11,8 @@ use object_store::{
     ObjectMeta, ObjectStore, Result, coalesce_ranges,
 };
 
+use zeroize::Zeroizing;
+
 use super::error::{generic, invalid, of_object};
 use super::geometry::{Frames, Layout};
 use super::source::Source;
@@ -26,6 +28,15 @@ const SHORT_GAP: u64 = 128 << 10;
 
 /// The number of attempts to read a range of an object that is being replaced.
 const ATTEMPTS: usize = 8;
+
+/// The answer of the store below.
+struct Response {
+    source: Source,
+    /// The metadata, with the stored size.
+    stored: ObjectMeta,
+    attributes: Attributes,
+    extensions: Extensions,
+}
 
 /// An object whose header was verified.
 struct Opened {
@@ -84,20 +95,72 @@ impl<T: ObjectStore> EncryptedStore<T> {
         // Header and frames are requested at the same time. If they are of different versions of the
         // object, they are requested again, one after the other.
         let frames = if to_end { GetRange::Offset(request.start) } else { GetRange::Bounded(request.clone()) };
-        let frames = self.inner.get_opts(path, GetOptions { range: Some(frames), ..options.clone() });
-        let header =
-            self.inner.get_opts(path, GetOptions { range: Some(GetRange::Bounded(0..header)), ..options.clone() });
+        let frames = self.fetch(path, GetOptions { range: Some(frames), ..options.clone() });
+        let header = self.fetch(path, GetOptions { range: Some(GetRange::Bounded(0..header)), ..options.clone() });
         let (header, frames) = futures_util::future::join(header, frames).await;
-        let opened = self.open(path, header?).await?;
-        // Before the error of the other request, which the start of the range may have caused.
-        let plaintext = range.as_range(opened.layout.plaintext_size()).map_err(generic)?;
-        match frames {
-            Ok(frames) if is_same(&opened.stored, &frames.meta) => {
-                Ok(self.decrypt(path, opened, Source::new(path, frames.into_stream()), plaintext))
+        let header = header?;
+        let layout = self.layout_of(path, &header.stored)?;
+        let plaintext = range.as_range(layout.plaintext_size()).map_err(generic);
+        match (frames, plaintext) {
+            (Ok(frames), Ok(plaintext))
+                if is_same(&header.stored, &frames.stored) && self.has_arrived(layout, &plaintext, &frames.source) =>
+            {
+                self.decrypt_at_once(path, header, layout, frames.source, plaintext).await
             }
-            Ok(_) => self.read_after_header(path, options, range).await,
-            Err(error) => Err(error),
+            (Ok(frames), Ok(plaintext)) if is_same(&header.stored, &frames.stored) => {
+                let opened = self.open(path, header).await?;
+                Ok(self.decrypt(path, opened, frames.source, plaintext))
+            }
+            (Ok(_), Ok(_)) => self.read_after_header(path, options, range).await,
+            (frames, plaintext) => {
+                // The error of the header comes first, and then that of the range, which may be the
+                // reason of the other.
+                self.open(path, header).await?;
+                plaintext?;
+                Err(frames.err().unwrap_or_else(|| replaced_during_read(path)))
+            }
         }
+    }
+
+    /// Returns `true` if the frames of a range have arrived, and one task decrypts them.
+    fn has_arrived(&self, layout: Layout, plaintext: &Range<u64>, source: &Source) -> bool {
+        let frames = layout.frames(plaintext.clone());
+        let length = layout.encoded(frames.first, frames.count);
+        frames.count <= self.frames_per_batch()
+            && usize::try_from(length).is_ok_and(|length| source.has_arrived(length))
+    }
+
+    /// Verifies a header and decrypts frames that have arrived, in one task: a change of threads takes
+    /// longer than either.
+    async fn decrypt_at_once(
+        &self,
+        path: &Path,
+        mut header: Response,
+        layout: Layout,
+        mut frames: Source,
+        plaintext: Range<u64>,
+    ) -> Result<GetResult> {
+        let batch = layout.frames(plaintext.clone());
+        let length = usize::try_from(layout.encoded(batch.first, batch.count)).unwrap_or(usize::MAX);
+        let sealed = frames.take(length).await?;
+        if plaintext.end == layout.plaintext_size() {
+            frames.expect_end().await?;
+        }
+        let start = header.source.take(self.cipher.geometry.header_bytes()).await?;
+        let (cipher, owned) = (Arc::clone(&self.cipher), path.clone());
+        let opened = run(move || {
+            let opener = start.with_slice(|bytes| cipher.open_header(&owned, bytes));
+            let opener = opener.map_err(|error| of_object(&owned, error))?;
+            let opened = sealed.with_slice(|bytes| open_batch(&opener, &batch, bytes));
+            opened.map(|opened| (opened, batch)).map_err(|error| of_object(&owned, error.into()))
+        });
+        let (opened, batch) = opened.await?;
+        let bytes = self.cipher.geometry.requested(&batch, opened.len());
+        let bytes = release(opened, self.wipes).slice(bytes);
+        let Response { stored, attributes, extensions, .. } = header;
+        let meta = ObjectMeta { size: layout.plaintext_size(), ..stored };
+        let payload = GetResultPayload::Stream(stream::once(std::future::ready(Ok(bytes))).boxed());
+        Ok(GetResult { payload, meta, range: plaintext, attributes, extensions })
     }
 
     /// Reads an object in one request: completely, or up to a position.
@@ -109,12 +172,10 @@ impl<T: ObjectStore> EncryptedStore<T> {
         end: Option<u64>,
     ) -> Result<GetResult> {
         let options = GetOptions { range: end.map(|end| GetRange::Bounded(0..end)), ..options };
-        let found = self.inner.get_opts(path, options).await?;
-        let layout = self.layout_of(path, &found.meta)?;
+        let Response { mut source, stored, attributes, extensions } = self.fetch(path, options).await?;
+        let layout = self.layout_of(path, &stored)?;
         let size = layout.plaintext_size();
         let plaintext = range.map_or(Ok(0..size), |range| range.as_range(size)).map_err(generic)?;
-        let (stored, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
-        let mut source = Source::new(path, found.into_stream());
         let opener = self.open_header(path, &mut source).await?;
         let first = layout.frames(plaintext.clone()).first;
         source.skip(layout.encoded(0, first)).await?;
@@ -179,8 +240,8 @@ impl<T: ObjectStore> EncryptedStore<T> {
         if options.version.is_none() {
             options.version.clone_from(&opened.stored.version);
         }
-        match self.inner.get_opts(path, options).await {
-            Ok(frames) if is_same(&opened.stored, &frames.meta) => Ok(Some(Source::new(path, frames.into_stream()))),
+        match self.fetch(path, options).await {
+            Ok(frames) if is_same(&opened.stored, &frames.stored) => Ok(Some(frames.source)),
             Ok(_) | Err(object_store::Error::Precondition { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -188,15 +249,22 @@ impl<T: ObjectStore> EncryptedStore<T> {
 
     async fn open_at(&self, path: &Path, options: GetOptions) -> Result<Opened> {
         let header = GetRange::Bounded(0..self.cipher.geometry.header());
-        let found = self.inner.get_opts(path, GetOptions { range: Some(header), ..options }).await?;
-        self.open(path, found).await
+        let header = self.fetch(path, GetOptions { range: Some(header), ..options }).await?;
+        self.open(path, header).await
+    }
+
+    /// Requests stored bytes.
+    async fn fetch(&self, path: &Path, options: GetOptions) -> Result<Response> {
+        let found = self.inner.get_opts(path, options).await?;
+        let (stored, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
+        Ok(Response { source: Source::of_response(path, found).await?, stored, attributes, extensions })
     }
 
     /// Verifies the header of an object, with which the body of a response begins.
-    async fn open(&self, path: &Path, found: GetResult) -> Result<Opened> {
-        let layout = self.layout_of(path, &found.meta)?;
-        let (stored, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
-        let opener = self.open_header(path, &mut Source::new(path, found.into_stream())).await?;
+    async fn open(&self, path: &Path, header: Response) -> Result<Opened> {
+        let Response { mut source, stored, attributes, extensions } = header;
+        let layout = self.layout_of(path, &stored)?;
+        let opener = self.open_header(path, &mut source).await?;
         Ok(Opened { opener, layout, stored, attributes, extensions })
     }
 
@@ -208,6 +276,10 @@ impl<T: ObjectStore> EncryptedStore<T> {
             opened.map(Arc::new).map_err(|error| of_object(&path, error))
         })
         .await
+    }
+
+    fn frames_per_batch(&self) -> u64 {
+        (BATCH / self.cipher.geometry.frame()).max(1)
     }
 
     fn layout_of(&self, path: &Path, meta: &ObjectMeta) -> Result<Layout> {
@@ -232,37 +304,35 @@ impl<T: ObjectStore> EncryptedStore<T> {
         source: Source,
         plaintext: Range<u64>,
     ) -> BoxStream<'static, Result<Bytes>> {
-        let geometry = self.cipher.geometry;
-        let per_batch = (BATCH / geometry.frame()).max(1);
+        let (geometry, wipes) = (self.cipher.geometry, self.wipes);
+        let per_batch = self.frames_per_batch();
         let frames = layout.frames(plaintext);
-        let (after, ends, wanted) = (frames.first + frames.count, frames.ends, frames.plaintext.clone());
+        let (after, ends, wanted) = (frames.first + frames.count, frames.ends, frames.plaintext);
         let to_end = wanted.end == layout.plaintext_size();
-        let batches = stream::try_unfold((source, frames.first), move |(mut source, first)| async move {
-            if first == after {
-                if to_end {
-                    source.expect_end().await?;
+        let batches = stream::try_unfold((source, frames.first), move |(mut source, first)| {
+            let wanted = wanted.clone();
+            async move {
+                if first == after {
+                    if to_end {
+                        source.expect_end().await?;
+                    }
+                    return Ok(None);
                 }
-                return Ok(None);
+                let count = per_batch.min(after - first);
+                let length = usize::try_from(layout.encoded(first, count)).unwrap_or(usize::MAX);
+                let bytes = source.take(length).await?;
+                let batch = Frames { first, count, ends: ends && first + count == after, plaintext: wanted };
+                Ok(Some(((batch, bytes), (source, first + count))))
             }
-            let count = per_batch.min(after - first);
-            let length = usize::try_from(layout.encoded(first, count)).unwrap_or(usize::MAX);
-            let bytes = source.take(length).await?;
-            let batch = Frames { first, count, ends: ends && first + count == after, plaintext: 0..0 };
-            Ok(Some(((batch, bytes), (source, first + count))))
         });
         let path = path.clone();
         let opened = batches.map_ok(move |(batch, bytes)| {
-            let (opener, path, wanted) = (Arc::clone(&opener), path.clone(), wanted.clone());
+            let (opener, path) = (Arc::clone(&opener), path.clone());
             run(move || {
                 let opened = bytes.with_slice(|bytes| open_batch(&opener, &batch, bytes));
                 let plaintext = opened.map_err(|error| of_object(&path, error.into()))?;
-                // Only the first and the last batch contain more than was requested.
-                let start = batch.first * geometry.frame();
-                let within = |position: u64| {
-                    usize::try_from(position.saturating_sub(start)).unwrap_or(usize::MAX).min(plaintext.len())
-                };
-                let part = within(wanted.start)..within(wanted.end);
-                Ok(Bytes::from(plaintext).slice(part))
+                let part = geometry.requested(&batch, plaintext.len());
+                Ok(release(plaintext, wipes).slice(part))
             })
         });
         let opened = opened.try_buffered(self.cipher.threads);
@@ -278,6 +348,11 @@ fn open_batch(
     let count = usize::try_from(batch.count).unwrap_or(usize::MAX);
     let first = u32::try_from(batch.first + 1).map_err(|_| crate::message::MessageError::TooManyFrames)?;
     opener.open(first, count, batch.ends, bytes)
+}
+
+/// Returns plaintext as bytes, which are wiped at the end of their use if `wipes`.
+fn release(plaintext: Vec<u8>, wipes: bool) -> Bytes {
+    if wipes { Bytes::from_owner(Zeroizing::new(plaintext)) } else { Bytes::from(plaintext) }
 }
 
 /// Returns `true` if two responses are of the same version of an object, as far as the store reports it.

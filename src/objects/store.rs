@@ -58,6 +58,8 @@ use super::cipher::ObjectCipher;
 pub struct EncryptedStore<T> {
     pub(super) inner: Arc<T>,
     pub(super) cipher: Arc<ObjectCipher>,
+    /// `true` if plaintext that was read is wiped when it is dropped. Callers of the trait own theirs.
+    pub(super) wipes: bool,
 }
 
 impl<T: ObjectStore> EncryptedStore<T> {
@@ -87,9 +89,16 @@ impl<T: ObjectStore> EncryptedStore<T> {
     }
 }
 
+impl<T> EncryptedStore<T> {
+    /// Returns the store for plaintext that this crate reads for itself, to encrypt it again.
+    pub(super) fn wiping(&self) -> Self {
+        Self { wipes: true, ..self.clone() }
+    }
+}
+
 impl<T> Clone for EncryptedStore<T> {
     fn clone(&self) -> Self {
-        Self { inner: Arc::clone(&self.inner), cipher: Arc::clone(&self.cipher) }
+        Self { inner: Arc::clone(&self.inner), cipher: Arc::clone(&self.cipher), wipes: self.wipes }
     }
 }
 

@@ -1,22 +1,23 @@
 //! Encrypting the objects under a prefix again: under another key, or with other settings.
 
 use std::fmt;
-use std::sync::Arc;
 
 use futures_util::StreamExt;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, Result, UpdateVersion,
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload, Result, UpdateVersion,
 };
 
+use super::binding::PathBinding;
 use super::copy::collect;
-use super::error::{generic, of_object};
+use super::current_keys::CurrentKeys;
+use super::error::of_object;
 use super::read::strong_tag;
 use super::source::Source;
 use super::store::EncryptedStore;
 use super::sweep_report::ObjectSweepReport;
-use super::tasks::run;
-use super::wrapping_key::{self, WrappingKey};
+use crate::clock::Timestamp;
 
 /// The largest object that is replaced by a single write, unless another length is set.
 const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
@@ -33,17 +34,27 @@ const DEFAULT_MAX_IN_MEMORY: u64 = 64 << 20;
 /// [`allow_unconditional_replacement`](Self::allow_unconditional_replacement) for folders and for
 /// objects above [`max_in_memory`](Self::max_in_memory).
 ///
-/// The current key is found once, for an object with the path `sweep`:
-/// - Its name and, with a key of a [`Kms`](crate::Kms), its version are compared. A rotation of a branch
-///   key, or of a key in AWS KMS, is not visible, and objects of keyrings with ephemeral ECDH keys are
-///   never current.
-/// - A keyring that chooses the key from the path, or a policy that allows other paths only, is not
-///   supported.
-/// - A cache of data keys must be cleared after the rotation and before the sweep.
+/// An object is current if it has the settings that the store writes, and its data key is wrapped by
+/// the keys that the key source uses for its encryption context now. Finding these needs a new data key,
+/// for each object with [`PathBinding::Context`] and otherwise once. It does not come from a
+/// [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager), and neither do the data keys of
+/// the new objects, unless they are current.
 ///
-/// An object above [`max_in_memory`](Self::max_in_memory) is first written under a temporary name. If the
-/// process stops or the store cannot rename it, it remains under that name, with the ending
-/// `.incomplete`: delete it.
+/// | key | compared |
+/// |---|---|
+/// | of a [`Kms`](crate::Kms) | ARN and version |
+/// | branch key | ID and version. The keyring finds a new version when the old one's time to live has ended |
+/// | ECDH | recipient and sender; with ephemeral keys, only the recipient |
+/// | of Vault, through `strongroom-vault` | path and version |
+/// | of AWS KMS | the ARN. **A rotation is not visible** |
+/// | raw AES and RSA keys | namespace and name |
+/// | of other keyrings | the provider information |
+///
+/// If that is not enough, set [`force_older_than`](Self::force_older_than).
+///
+/// An object above [`max_in_memory`](Self::max_in_memory) is replaced by an upload in parts. If the
+/// process stops before the upload is complete, the old object remains, and S3 keeps the parts until a
+/// lifecycle rule of the bucket deletes them.
 ///
 /// Attributes are kept. Tags are lost, because the trait of the store cannot read them. Versions that
 /// a bucket keeps of earlier objects remain under the old key. An object that cannot be decrypted is
@@ -87,6 +98,7 @@ pub struct ObjectSweep<T> {
     prefix: Option<Path>,
     start_after: Option<Path>,
     dry_run: bool,
+    older_than: Option<Timestamp>,
     max_in_memory: u64,
     unconditional: bool,
 }
@@ -101,8 +113,6 @@ enum Outcome {
 
 impl<T: ObjectStore> ObjectSweep<T> {
     /// Creates a sweep over a store, whose keyring must unwrap old data keys, too.
-    ///
-    /// If data keys are cached, clear the cache before: cached data keys are wrapped under the old key.
     pub fn new(store: &EncryptedStore<T>) -> Self {
         Self {
             reader: store.clone(),
@@ -110,6 +120,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
             prefix: None,
             start_after: None,
             dry_run: false,
+            older_than: None,
             max_in_memory: DEFAULT_MAX_IN_MEMORY,
             unconditional: false,
         }
@@ -167,6 +178,37 @@ impl<T: ObjectStore> ObjectSweep<T> {
         self
     }
 
+    /// Also encrypts every object again that was last modified before an instant, whatever its key is.
+    /// For rotations that cannot be seen, such as those of a key in AWS KMS: pass the time of the
+    /// rotation.
+    ///
+    /// Such a sweep can be interrupted and repeated with the same instant, because objects that it has
+    /// written are newer. It compares the clock of the store, so add the difference of the clocks.
+    ///
+    /// # Examples
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// use object_store::memory::InMemory;
+    /// use object_store::path::Path;
+    /// use object_store::ObjectStoreExt;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::objects::{EncryptedStore, ObjectSweep};
+    /// use strongroom::{Clock, SecretBytes, SystemClock};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let store = EncryptedStore::new(InMemory::new(), "reports", keyring)?;
+    /// store.put(&Path::from("a.csv"), "1;2;3".into()).await?;
+    /// assert_eq!(ObjectSweep::new(&store).run().await?.current(), 1);
+    /// let tomorrow = SystemClock.now().plus_days(1);
+    /// assert_eq!(ObjectSweep::new(&store).force_older_than(tomorrow).run().await?.changed(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn force_older_than(mut self, instant: Timestamp) -> Self {
+        self.older_than = Some(instant);
+        self
+    }
+
     /// Sets the size up to which an object is held in memory, in bytes, once as plaintext and once
     /// encrypted. Default: 64 MiB. Only such objects can be replaced conditionally, because the trait of
     /// the store has no conditional upload in parts.
@@ -189,20 +231,26 @@ impl<T: ObjectStore> ObjectSweep<T> {
     ///
     /// # Errors
     /// - The errors of listing the store.
-    /// - The errors of the key source, if it generates no data key.
+    /// - The errors of the key source, if it generates no data key. With [`PathBinding::Context`], they
+    ///   belong to an object, and are reported with it.
     pub async fn run(&self) -> Result<ObjectSweepReport> {
         let mut report = ObjectSweepReport::default();
-        let current = self.current_keys().await?;
+        let cipher = &self.writer.cipher;
+        let shared = match cipher.binding {
+            PathBinding::Context => None,
+            // All objects have the same encryption context.
+            PathBinding::Header | PathBinding::Movable => {
+                Some(CurrentKeys::of_path(cipher, &Path::from("sweep")).await?)
+            }
+        };
         let below = &self.writer.inner;
         let mut listed = match &self.start_after {
             Some(after) => below.list_with_offset(self.prefix.as_ref(), after),
             None => below.list(self.prefix.as_ref()),
         };
         while let Some(meta) = listed.next().await {
-            let meta = meta?;
-            let outcome = self.examine(&meta, &current).await;
-            let path = meta.location;
-            match outcome {
+            let path = meta?.location;
+            match self.examine(&path, shared.as_ref()).await {
                 Ok(Outcome::Current) => report.add_current(),
                 Ok(Outcome::Changed) => report.add_changed(),
                 Ok(Outcome::ChangedByOthers) | Err(object_store::Error::NotFound { .. }) => {
@@ -217,50 +265,64 @@ impl<T: ObjectStore> ObjectSweep<T> {
         Ok(report)
     }
 
-    /// Returns the keys that wrap the data key of a new object.
-    async fn current_keys(&self) -> Result<Vec<WrappingKey>> {
-        let (cipher, path) = (Arc::clone(&self.writer.cipher), Path::from("sweep"));
-        run(move || {
-            let (header, _) = cipher.seal_header(&path, None).map_err(generic)?;
-            cipher.parse_header(&header).map(|header| wrapping_key::of_header(&header)).map_err(generic)
-        })
-        .await
-    }
-
-    async fn examine(&self, meta: &ObjectMeta, current: &[WrappingKey]) -> Result<Outcome> {
-        let (reader, writer, path) = (&self.reader, &self.writer, &meta.location);
+    async fn examine(&self, path: &Path, shared: Option<&CurrentKeys>) -> Result<Outcome> {
+        let (reader, writer) = (&self.reader, &self.writer);
         let longest = reader.cipher.geometry.header().max(writer.cipher.geometry.header());
         let options = GetOptions::new().with_range(Some(GetRange::Bounded(0..longest)));
         let found = writer.inner.get_opts(path, options).await?;
+        let modified = found.meta.last_modified.timestamp_millis();
+        let is_forced = self.older_than.is_some_and(|instant| modified < instant.unix_millis());
         let length = usize::try_from(longest.min(found.meta.size)).unwrap_or(usize::MAX);
-        let bytes = Source::new(path, found.into_stream()).take(length).await?;
+        let bytes = Source::of_response(path, found).await?.take(length).await?;
         let header = bytes.with_slice(|bytes| writer.cipher.parse_header(bytes));
         let header = header.map_err(|error| of_object(path, error))?;
-        if writer.cipher.has_settings(&header, path) && wrapping_key::of_header(&header) == current {
-            return Ok(Outcome::Current);
+        if !is_forced && writer.cipher.has_settings(&header, path) {
+            let is_current = match shared {
+                Some(current) => current.are_those_of(&header),
+                None => CurrentKeys::of_path(&writer.cipher, path).await?.are_those_of(&header),
+            };
+            if is_current {
+                return Ok(Outcome::Current);
+            }
         }
         if self.dry_run {
             return Ok(Outcome::Changed);
         }
-        self.replace(path).await
+        self.replace(path, shared).await
+    }
+
+    /// Encrypts an object whose data key is wrapped by the current keys.
+    async fn seal(&self, path: &Path, plaintext: PutPayload, shared: Option<&CurrentKeys>) -> Result<PutPayload> {
+        let writer = &self.writer;
+        let Some(current) = shared else {
+            return writer.seal_under_new_key(path, plaintext).await;
+        };
+        // Objects share data keys, of which a cache may still contain one under the old key.
+        let sealed = writer.seal(path, plaintext.clone()).await?;
+        let header = writer.cipher.parse_header(sealed.as_ref().first().map_or(&[], |first| &first[..]));
+        if header.is_ok_and(|header| current.are_those_of(&header)) {
+            return Ok(sealed);
+        }
+        writer.seal_under_new_key(path, plaintext).await
     }
 
     /// Encrypts one object again.
-    async fn replace(&self, path: &Path) -> Result<Outcome> {
-        let found = self.reader.read(path, GetOptions::new()).await?;
+    async fn replace(&self, path: &Path, shared: Option<&CurrentKeys>) -> Result<Outcome> {
+        let found = self.reader.wiping().read(path, GetOptions::new()).await?;
         let (meta, attributes, extensions) = (found.meta.clone(), found.attributes.clone(), found.extensions.clone());
         let (version, is_large) = (meta.version.clone(), meta.size > self.max_in_memory);
         if is_large && !self.unconditional {
             return Ok(Outcome::TooLarge);
         }
         if is_large {
-            let Some(unchanged) = self.is_unchanged(path, &meta).await? else { return Ok(Outcome::ChangedByOthers) };
-            let temporary = self.writer.temporary_name(path)?;
-            let uploaded = self.writer.upload(path, &temporary, found.into_stream(), attributes, extensions).await;
-            return self.put_in_place(path, &temporary, uploaded.map(drop), &unchanged).await;
+            // In the place of the old one, so that a stopped process leaves no other object.
+            let options = PutMultipartOptions { attributes, extensions, ..PutMultipartOptions::default() };
+            let wanted = self.is_unchanged(path, &meta);
+            let replaced = self.writer.upload_if(path, path, found.into_stream(), options, wanted).await?;
+            return Ok(if replaced { Outcome::Changed } else { Outcome::ChangedByOthers });
         }
         let plaintext = collect(found.into_stream()).await?;
-        let sealed = self.writer.seal(path, plaintext).await?;
+        let sealed = self.seal(path, plaintext, shared).await?;
         let mode = PutMode::Update(UpdateVersion { e_tag: strong_tag(&meta), version });
         let options = PutOptions { mode, attributes, extensions, ..PutOptions::default() };
         let replaced = match meta.e_tag.is_some() {
@@ -276,7 +338,7 @@ impl<T: ObjectStore> ObjectSweep<T> {
                 Ok(Outcome::ChangedByOthers)
             }
             Err(object_store::Error::NotImplemented { .. }) if self.unconditional => {
-                if self.is_unchanged(path, &meta).await?.is_none() {
+                if !self.is_unchanged(path, &meta).await? {
                     return Ok(Outcome::ChangedByOthers);
                 }
                 let options = PutOptions { mode: PutMode::Overwrite, ..options };
@@ -286,36 +348,18 @@ impl<T: ObjectStore> ObjectSweep<T> {
         }
     }
 
-    /// Moves a large object to its place, unless the old one was replaced.
-    async fn put_in_place(
-        &self,
-        path: &Path,
-        temporary: &Path,
-        uploaded: Result<()>,
-        old: &ObjectMeta,
-    ) -> Result<Outcome> {
-        uploaded?;
-        let below = &self.writer.inner;
-        let unchanged = self.is_unchanged(path, old).await;
-        if let Ok(Some(_)) = unchanged {
-            return below.rename(temporary, path).await.map(|()| Outcome::Changed);
-        }
-        below.delete(temporary).await?;
-        unchanged.map(|_| Outcome::ChangedByOthers)
-    }
-
-    /// Returns the metadata of the stored object, if it is still the one that was read.
-    async fn is_unchanged(&self, path: &Path, read: &ObjectMeta) -> Result<Option<ObjectMeta>> {
+    /// Returns `true` if the stored object is still the one that was read.
+    async fn is_unchanged(&self, path: &Path, read: &ObjectMeta) -> Result<bool> {
         match self.writer.inner.head(path).await {
-            Ok(now) => {
-                let same =
-                    (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified);
-                Ok(same.then_some(now))
-            }
-            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Ok(now) => Ok(is_same_write(&now, read)),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+fn is_same_write(now: &ObjectMeta, read: &ObjectMeta) -> bool {
+    (&now.e_tag, &now.version, now.last_modified) == (&read.e_tag, &read.version, read.last_modified)
 }
 
 impl<T> Clone for ObjectSweep<T> {

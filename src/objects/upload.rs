@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use object_store::path::Path;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 use tokio::runtime::Handle;
@@ -36,6 +37,9 @@ pub(super) struct EncryptedUpload {
     pending: Chunks,
     /// The number of parts that were passed on, or will be.
     parts: usize,
+    /// The completion, from its start to its result. If a caller stops waiting for it, the next call
+    /// resumes it.
+    completion: Option<BoxFuture<'static, Result<PutResult>>>,
     below: Arc<Below>,
 }
 
@@ -68,12 +72,28 @@ impl EncryptedUpload {
             sealer: Some(sealer),
             pending: Chunks::default(),
             parts: 0,
+            completion: None,
             below: Arc::new(Below(Mutex::new(state))),
         }
     }
 
     fn ended(&self) -> object_store::Error {
         generic(format!("the upload of {} was completed, aborted, or has failed: start another one", self.path))
+    }
+
+    /// Encrypts the end of the object, uploads it and completes the upload.
+    fn start_completion(&mut self) -> Result<BoxFuture<'static, Result<PutResult>>> {
+        if !self.below.is_complete(self.parts) {
+            let text = "a part of the upload failed, or its future was not awaited: abort the upload";
+            return Err(generic(format!("{} cannot be completed: {text}", self.path)));
+        }
+        let sealer = self.sealer.take().ok_or_else(|| self.ended())?;
+        let below = self.below.borrow().ok_or_else(|| self.ended())?;
+        let (header, plaintext) = (self.header.take().unwrap_or_default(), std::mem::take(&mut self.pending));
+        let (path, frame) = (self.path.clone(), self.frame);
+        let sealed =
+            run(move || seal_end(header, sealer, plaintext, frame).map_err(|error| of_object(&path, error.into())));
+        Ok(Box::pin(async move { below.complete(sealed.await?).await }))
     }
 
     /// Encrypts all complete frames that are pending, as the next part.
@@ -142,18 +162,48 @@ impl Below {
         state.failed |= !succeeded;
     }
 
-    fn take(&self) -> Option<Box<dyn MultipartUpload>> {
-        self.state().upload.take()
-    }
-
-    fn put_back(&self, upload: Box<dyn MultipartUpload>) {
-        self.state().upload = Some(upload);
+    /// Takes the upload until the result is dropped, so that a call that fails, or that nobody waits for
+    /// any more, leaves an upload that can be aborted.
+    fn borrow(self: &Arc<Self>) -> Option<Borrowed> {
+        self.state().upload.take().map(|upload| Borrowed { upload: Some(upload), below: Arc::clone(self) })
     }
 
     /// Returns `true` if this many parts were uploaded without a failure.
     fn is_complete(&self, parts: usize) -> bool {
         let state = self.state();
         !state.failed && state.uploaded == parts
+    }
+}
+
+/// The upload below, which returns to its place unless it has ended.
+struct Borrowed {
+    upload: Option<Box<dyn MultipartUpload>>,
+    below: Arc<Below>,
+}
+
+impl Borrowed {
+    /// Uploads the last part, and completes the upload.
+    async fn complete(mut self, last: Bytes) -> Result<PutResult> {
+        let upload = self.upload.as_mut().ok_or_else(|| generic("the upload has ended"))?;
+        upload.put_part(PutPayload::from(last)).await?;
+        let result = upload.complete().await?;
+        self.upload = None;
+        Ok(result)
+    }
+
+    async fn abort(mut self) -> Result<()> {
+        let upload = self.upload.as_mut().ok_or_else(|| generic("the upload has ended"))?;
+        upload.abort().await?;
+        self.upload = None;
+        Ok(())
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        if let Some(upload) = self.upload.take() {
+            self.below.state().upload = Some(upload);
+        }
     }
 }
 
@@ -169,39 +219,21 @@ impl MultipartUpload for EncryptedUpload {
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        if !self.below.is_complete(self.parts) {
-            let text = "a part of the upload failed, or its future was not awaited: abort the upload";
-            return Err(generic(format!("{} cannot be completed: {text}", self.path)));
-        }
-        let sealer = self.sealer.take().ok_or_else(|| self.ended())?;
-        let (header, plaintext) = (self.header.take().unwrap_or_default(), std::mem::take(&mut self.pending));
-        let (path, frame) = (self.path.clone(), self.frame);
-        let sealed =
-            run(move || seal_end(header, sealer, plaintext, frame).map_err(|error| of_object(&path, error.into())));
-        let sealed = sealed.await?;
-        let mut upload = self.below.take().ok_or_else(|| self.ended())?;
-        let last = upload.put_part(PutPayload::from(sealed)).await;
-        let result = match last {
-            Ok(()) => upload.complete().await,
-            Err(error) => Err(error),
+        let completion = match self.completion.take() {
+            Some(completion) => completion,
+            None => self.start_completion()?,
         };
-        if result.is_err() {
-            // So that it can be aborted.
-            self.below.put_back(upload);
-        }
+        let result = self.completion.insert(completion).await;
+        self.completion = None;
         result
     }
 
     async fn abort(&mut self) -> Result<()> {
         self.sealer = None;
         self.pending = Chunks::default();
-        let mut upload = self.below.take().ok_or_else(|| self.ended())?;
-        let result = upload.abort().await;
-        if result.is_err() {
-            // So that the caller can try again.
-            self.below.put_back(upload);
-        }
-        result
+        // A completion that nobody waits for returns the upload.
+        self.completion = None;
+        self.below.borrow().ok_or_else(|| self.ended())?.abort().await
     }
 }
 

@@ -17,19 +17,32 @@ use super::upload::EncryptedUpload;
 impl<T: ObjectStore> EncryptedStore<T> {
     /// Encrypts an object.
     pub(super) async fn seal(&self, path: &Path, payload: PutPayload) -> Result<PutPayload> {
+        let length = payload.content_length();
+        self.seal_as(path, payload, Some(length)).await
+    }
+
+    /// Encrypts an object under a new data key, even if data keys are cached.
+    pub(super) async fn seal_under_new_key(&self, path: &Path, payload: PutPayload) -> Result<PutPayload> {
+        // A cache passes on messages of unknown length.
+        self.seal_as(path, payload, None).await
+    }
+
+    /// Encrypts an object. `length` is the length for the key source, which shares data keys only
+    /// between objects of known length.
+    async fn seal_as(&self, path: &Path, payload: PutPayload, length: Option<usize>) -> Result<PutPayload> {
         let plaintext: Chunks = payload.into_iter().collect();
         let frame = self.cipher.geometry.frame_bytes();
         let (cipher, owned) = (Arc::clone(&self.cipher), path.clone());
         if plaintext.len() <= BATCH {
             let sealed = run(move || {
-                let begun = cipher.seal_header(&owned, Some(plaintext.len()));
+                let begun = cipher.seal_header(&owned, length);
                 let (header, sealer) = begun.map_err(|error| of_object(&owned, error))?;
                 seal_end(header, sealer, plaintext, frame).map_err(|error| of_object(&owned, error.into()))
             });
             return Ok(PutPayload::from(sealed.await?));
         }
         let begun = run(move || {
-            let begun = cipher.seal_header(&owned, Some(plaintext.len())).map_err(|error| of_object(&owned, error))?;
+            let begun = cipher.seal_header(&owned, length).map_err(|error| of_object(&owned, error))?;
             Ok((begun, plaintext))
         });
         let ((header, mut sealer), mut plaintext) = begun.await?;

@@ -94,7 +94,7 @@ pub(crate) const TABLES: [Table; 7] = [
             ("row 1", &["chunks", "error", "geometry"]),
             ("row 2", &["binding", "seal", "source", "sweep_report", "tasks"]),
             ("row 3", &["cipher", "fuzzing", "upload", "wrapping_key"]),
-            ("row 4", &["store"]),
+            ("row 4", &["current_keys", "store"]),
             ("row 5", &["builder", "read", "write"]),
             ("row 6", &["copy"]),
             ("row 7", &["implementation", "sweep"]),

@@ -65,7 +65,8 @@ fn volumes_remain_usable_after_a_panic_of_the_storage() -> TestResult {
     Ok(())
 }
 
-#[cfg(target_os = "linux")]
+// The child processes of the tests need one of these features.
+#[cfg(all(target_os = "linux", any(feature = "postgres", feature = "sqlite")))]
 mod threads {
     use std::io::Cursor;
     use std::num::NonZeroUsize;

@@ -10,5 +10,7 @@ mod luks;
 mod model;
 #[cfg(unix)]
 mod nbd;
+#[cfg(unix)]
+mod nbd_export;
 mod snapshots;
 mod support;

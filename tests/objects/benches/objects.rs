@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `put 16 MiB`, `get 16 MiB` | an encrypted store over memory | AES-256-GCM of the same bytes, and a store in memory that copies them |
 //! | the same in a folder | an encrypted store over a folder | the folder alone |
-//! | `range 64 KiB of 1 GiB` | an encrypted store over a folder | the folder alone |
+//! | `range 64 KiB of 1 GiB` | an encrypted store over a folder, within two frames or one | the folder alone |
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -102,14 +102,16 @@ fn range_of_a_large_object(criterion: &mut Criterion) {
         }
         upload.complete().await.expect("an object");
     });
-    let start: u64 = 700_000_000;
     let mut group = criterion.benchmark_group("range 64 KiB of 1 GiB");
     group.throughput(Throughput::Bytes(65_536));
     let stores: [(&str, &dyn ObjectStore); 2] = [("folder, encrypted", &store), ("folder", &*below)];
-    for (name, store) in stores {
-        group.bench_function(name, |bencher| {
-            bencher.iter(|| runtime.block_on(store.get_range(&path, start..start + 65_536)).expect("a range"));
-        });
+    // Of two frames, and of one.
+    for (position, start) in [("", 700_000_000), (", aligned", 10_000 * 65_536)] {
+        for (name, store) in stores {
+            group.bench_function(format!("{name}{position}"), |bencher| {
+                bencher.iter(|| runtime.block_on(store.get_range(&path, start..start + 65_536)).expect("a range"));
+            });
+        }
     }
     group.finish();
 }

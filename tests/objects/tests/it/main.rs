@@ -3,6 +3,7 @@
 mod binding;
 mod conditions;
 mod faults;
+mod folders;
 mod interop;
 mod keys;
 mod kills;
@@ -12,4 +13,5 @@ mod ranges;
 mod suite;
 mod support;
 mod sweep;
+mod sweep_keys;
 mod tampering;

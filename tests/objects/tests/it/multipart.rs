@@ -167,6 +167,60 @@ fn an_abort_that_fails_can_be_repeated() -> TestResult {
     })
 }
 
+/// Waits for a call until a request in it does not end, and no longer: the caller has a timeout.
+async fn give_up<T>(below: &Faulty, call: impl Future<Output = T>) {
+    tokio::select! {
+        _ = call => panic!("the call has ended"),
+        () = below.paused.notified() => {}
+    }
+}
+
+#[test]
+fn a_completion_that_was_given_up_is_resumed_or_aborted() -> TestResult {
+    run(async {
+        // While the last part is uploaded, and afterwards.
+        for fault in [Fault::PartNeverEnds(1), Fault::CompleteNeverEnds] {
+            for is_aborted in [false, true] {
+                let below = Faulty::new();
+                below.set_fault(Some(fault));
+                let (store, path, bytes) = (store(&below)?, Path::from("object"), plaintext(6 * MIB));
+                let mut upload = store.put_multipart(&path).await?;
+                for part in bytes.chunks(5 * MIB) {
+                    upload.put_part(part.to_vec().into()).await?;
+                }
+                give_up(&below, upload.complete()).await;
+                let ended = if is_aborted {
+                    upload.abort().await?;
+                    assert_eq!(below.aborts.load(std::sync::atomic::Ordering::SeqCst), 1, "{fault:?}");
+                    assert!(matches!(store.head(&path).await, Err(object_store::Error::NotFound { .. })));
+                    upload.complete().await.is_err()
+                } else {
+                    below.resume();
+                    upload.complete().await?;
+                    assert!(store.get(&path).await?.bytes().await? == bytes, "{fault:?}");
+                    assert_eq!(lock(&below.part_lengths).len(), 2, "no part is uploaded again");
+                    upload.complete().await.is_err()
+                };
+                assert!(ended && upload.abort().await.is_err(), "{fault:?}");
+            }
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_abort_that_was_given_up_can_be_repeated() -> TestResult {
+    run(async {
+        let below = Faulty::new();
+        below.set_fault(Some(Fault::AbortNeverEnds));
+        let mut upload = store(&below)?.put_multipart(&Path::from("object")).await?;
+        give_up(&below, upload.abort()).await;
+        upload.abort().await?;
+        assert_eq!(below.aborts.load(std::sync::atomic::Ordering::SeqCst), 2);
+        Ok(())
+    })
+}
+
 #[test]
 fn an_upload_with_a_part_that_was_not_awaited_is_not_completed() -> TestResult {
     run(async {

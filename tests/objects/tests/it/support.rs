@@ -16,6 +16,7 @@ use object_store::{
 use strongroom::envelope::RawAesKeyring;
 use strongroom::objects::{EncryptedStore, error_inside};
 use strongroom::{ErrorKind, SecretBytes};
+use tokio::sync::Notify;
 
 pub(crate) type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -70,6 +71,12 @@ pub(crate) enum Fault {
     Complete,
     /// The first abort fails.
     Abort,
+    /// The first attempt to upload the part with this number does not end.
+    PartNeverEnds(usize),
+    /// The first attempt to complete the upload does not end.
+    CompleteNeverEnds,
+    /// The first abort does not end.
+    AbortNeverEnds,
     /// The stream of every response breaks after its first bytes.
     Stream,
 }
@@ -84,10 +91,15 @@ pub(crate) struct Faulty {
     /// The stored bytes of each response.
     pub(crate) read: Arc<Mutex<Vec<Range<u64>>>>,
     pub(crate) part_lengths: Arc<Mutex<Vec<usize>>>,
+    /// The name of each upload in parts.
+    pub(crate) uploads: Mutex<Vec<Path>>,
     pub(crate) before_read: Mutex<Option<Hook>>,
     pub(crate) before_write: Mutex<Option<Hook>>,
     requests: AtomicUsize,
     pub(crate) aborts: Arc<AtomicUsize>,
+    /// Notified when a request begins that does not end before [`resume`](Self::resume).
+    pub(crate) paused: Arc<Notify>,
+    resume: Arc<Notify>,
 }
 
 impl Faulty {
@@ -97,11 +109,19 @@ impl Faulty {
             fault: Mutex::new(None),
             read: Arc::default(),
             part_lengths: Arc::default(),
+            uploads: Mutex::default(),
             before_read: Mutex::new(None),
             before_write: Mutex::new(None),
             requests: AtomicUsize::new(0),
             aborts: Arc::default(),
+            paused: Arc::default(),
+            resume: Arc::default(),
         })
+    }
+
+    /// Lets the request end that does not.
+    pub(crate) fn resume(&self) {
+        self.resume.notify_one();
     }
 
     pub(crate) fn set_fault(&self, fault: Option<Fault>) {
@@ -132,12 +152,15 @@ impl ObjectStore for Faulty {
     }
 
     async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        lock(&self.uploads).push(path.clone());
         Ok(Box::new(FaultyUpload {
             below: self.below.put_multipart_opts(path, options).await?,
             fault: *lock(&self.fault),
             parts: 0,
             lengths: Arc::clone(&self.part_lengths),
             aborts: Arc::clone(&self.aborts),
+            paused: Arc::clone(&self.paused),
+            resume: Arc::clone(&self.resume),
         }))
     }
 
@@ -195,6 +218,19 @@ struct FaultyUpload {
     parts: usize,
     lengths: Arc<Mutex<Vec<usize>>>,
     aborts: Arc<AtomicUsize>,
+    paused: Arc<Notify>,
+    resume: Arc<Notify>,
+}
+
+impl FaultyUpload {
+    /// Waits until the test resumes the request.
+    fn pause(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (paused, resume) = (Arc::clone(&self.paused), Arc::clone(&self.resume));
+        async move {
+            paused.notify_one();
+            resume.notified().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -205,6 +241,13 @@ impl MultipartUpload for FaultyUpload {
         lock(&self.lengths).push(data.content_length());
         match self.fault {
             Some(Fault::Part(failing)) if failing == number => Box::pin(std::future::ready(Err(injected()))),
+            Some(Fault::PartNeverEnds(paused)) if paused == number => {
+                let (pause, upload) = (self.pause(), self.below.put_part(data));
+                Box::pin(async move {
+                    pause.await;
+                    upload.await
+                })
+            }
             _ => self.below.put_part(data),
         }
     }
@@ -212,6 +255,10 @@ impl MultipartUpload for FaultyUpload {
     async fn complete(&mut self) -> Result<PutResult> {
         match self.fault {
             Some(Fault::Complete) => Err(injected()),
+            Some(Fault::CompleteNeverEnds) => {
+                self.pause().await;
+                self.below.complete().await
+            }
             _ => self.below.complete().await,
         }
     }
@@ -220,6 +267,10 @@ impl MultipartUpload for FaultyUpload {
         let earlier = self.aborts.fetch_add(1, Ordering::SeqCst);
         match self.fault {
             Some(Fault::Abort) if earlier == 0 => Err(injected()),
+            Some(Fault::AbortNeverEnds) if earlier == 0 => {
+                self.pause().await;
+                self.below.abort().await
+            }
             _ => self.below.abort().await,
         }
     }

@@ -193,6 +193,40 @@ fn large_objects_and_folders_need_a_choice() -> TestResult {
 }
 
 #[test]
+fn a_large_object_is_replaced_in_its_place_unless_another_program_wrote_it() -> TestResult {
+    run(async {
+        let below = Faulty::new();
+        let old = EncryptedStore::new(Arc::clone(&below), "bucket", keyring_named("2025"))?;
+        let new = EncryptedStore::new(Arc::clone(&below), "bucket", keyring_named("2026"))?;
+        let (path, bytes) = (Path::from("large"), plaintext(9 << 20));
+        old.put(&path, "written by another program".into()).await?;
+        let theirs = stored(&below.below, &path).await?;
+        old.put(&path, bytes.clone().into()).await?;
+        let sweep = ObjectSweep::new(&new).read_with(&old).max_in_memory(1 << 20).allow_unconditional_replacement();
+
+        // After the parts were uploaded, and before the upload is completed.
+        let (target, parts) = (below.below.clone(), Arc::clone(&below.part_lengths));
+        *lock(&below.before_read) = Some(Box::new(move |path, _| {
+            if !lock(&parts).is_empty() {
+                let written = futures_util::FutureExt::now_or_never(target.put(path, theirs.clone().into()));
+                assert!(written.is_some_and(|result| result.is_ok()));
+            }
+        }));
+        let report = sweep.run().await?;
+        assert_eq!((report.changed_by_others(), report.changed()), (1, 0));
+        assert_eq!(below.aborts.load(std::sync::atomic::Ordering::SeqCst), 1);
+        *lock(&below.before_read) = None;
+        assert_eq!(old.get(&path).await?.bytes().await?, "written by another program");
+
+        old.put(&path, bytes.clone().into()).await?;
+        assert_eq!(sweep.run().await?.changed(), 1);
+        assert!(new.get(&path).await?.bytes().await? == bytes);
+        assert_eq!(*lock(&below.uploads), [path.clone(), path], "no other name is ever used");
+        Ok(())
+    })
+}
+
+#[test]
 fn nothing_changes_if_no_new_data_key_can_be_made() -> TestResult {
     run(async {
         let kms = Kms::in_memory()?;
@@ -200,9 +234,13 @@ fn nothing_changes_if_no_new_data_key_can_be_made() -> TestResult {
         let below = Arc::new(InMemory::new());
         let old = EncryptedStore::new(Arc::clone(&below), "bucket", keyring())?;
         old.put(&Path::from("a"), "1".into()).await?;
-        let new = EncryptedStore::new(Arc::clone(&below), "bucket", KmsKeyring::new(&kms, key)?)?;
         kms.disable_key(key)?;
-        assert!(ObjectSweep::new(&new).read_with(&old).run().await.is_err());
+        let new = EncryptedStore::new(Arc::clone(&below), "bucket", KmsKeyring::new(&kms, key)?)?;
+        let report = ObjectSweep::new(&new).read_with(&old).run().await?;
+        assert_eq!((report.failed(), report.changed()), (1, 0), "the context is that of the object");
+        let shared = EncryptedStore::builder(Arc::clone(&below), "bucket", KmsKeyring::new(&kms, key)?);
+        let shared = shared.path_binding(PathBinding::Header).build()?;
+        assert!(ObjectSweep::new(&shared).read_with(&old).run().await.is_err(), "the context is that of all");
         assert_eq!(old.get(&Path::from("a")).await?.bytes().await?, "1");
         Ok(())
     })
