@@ -24,8 +24,8 @@ tests/interop/requirements.txt (in .venv) and of tests/interop/s3_requirements.t
 Node.js with those of tests/interop/package-lock.json, OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC,
 p11tool, certutil, PostgreSQL, curl, systemd-analyze, strace, cryptsetup and qemu-utils (Debian packages
 need root or sudo).
-Then compiles and tests three sets of features, the server, and a service with axum and sqlx: about
-17 minutes on two idle cores.
+Then compiles and tests three sets of features, the server, a service with axum and sqlx, and the
+packages for lakes: about 20 minutes on two idle cores.
 TEXT
 [ -z "$long" ] || echo "The long versions afterwards take two to three hours."
 
@@ -96,6 +96,8 @@ else
     # The example of a service over HTTP, and the feature `columns-sqlx` with the drivers of sqlx, which
     # the library does not depend on.
     timed cargo test --quiet --locked --manifest-path examples/notes/Cargo.toml
+    # Encrypted Parquet files and Iceberg tables, in a workspace with over three hundred dependencies.
+    timed cargo test --quiet --locked --workspace --all-features --manifest-path crates/lakes/Cargo.toml
 fi
 
 # The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
