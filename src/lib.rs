@@ -121,9 +121,12 @@
 //! | `s3-encryption` | no | objects in the format of the Amazon S3 Encryption Client |
 //! | `volumes` | no | encrypted volumes: AES-256-XTS over sectors, and keys for LUKS2 |
 //! | `object_store` | no | encrypted objects in S3, other clouds and folders, with the crate of that name |
+//! | `hybrid` | no | a keyring for recipients with hybrid key pairs, safe from quantum computers |
+//! | `fips` | no | all cryptography in the FIPS module of AWS-LC; strict by default; needs CMake and Go |
 //! | `conformance` | no | test suites for custom stores, providers, keyrings and other parts |
 //!
-//! Features only add: enabling one never changes the results of existing APIs.
+//! Features only add: enabling one never changes the results of existing APIs. The exception is
+//! `fips`, which makes the default backend reject what its module lacks ([FIPS](manual::fips)).
 //!
 //! # Where to read on
 //!

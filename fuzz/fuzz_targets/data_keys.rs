@@ -10,8 +10,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
 use strongroom::envelope::{
-    BranchKeyStore, DecryptionMaterials, EncryptionMaterials, HierarchicalKeyring, Keyring, KmsBranchKeyWrapper,
-    KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring,
+    BranchKeyStore, DecryptionMaterials, EncryptionMaterials, HierarchicalKeyring, HybridKem, Keyring,
+    KmsBranchKeyWrapper, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawHybridKeyring, RawRsaKeyring,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
 use strongroom::store::MemoryStore;
@@ -77,6 +77,16 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
             }),
             _ => {}
         }
+    }
+    // At the end, so that the committed inputs keep their keyrings.
+    for kem in HybridKem::ALL {
+        let private = SecretBytes::copy_from_slice(&[7; 32]);
+        let public = kem.public_key(&private).expect("32 bytes");
+        pairs.push(Pair {
+            writer: Box::new(RawHybridKeyring::with_public_key("kn", kem, &public).expect("a public key")),
+            reader: Box::new(RawHybridKeyring::with_private_key("kn", kem, &private).expect("a private key")),
+            binds_context: true,
+        });
     }
     pairs
 });

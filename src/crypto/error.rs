@@ -46,6 +46,24 @@ pub enum CryptoError {
     /// The process is a child of `fork`, and would repeat the random bytes of its parent.
     #[error("the random number generator belongs to the process from which this one was forked")]
     RandomForked,
+    /// The backend rejects the algorithm, because the FIPS module does not offer it as an approved
+    /// service.
+    #[error(
+        "the FIPS backend rejects {algorithm}, which its module does not offer as an approved service: {instead}, or \
+         choose another backend"
+    )]
+    Rejected {
+        /// The algorithm or use, as [`CryptoBackend::parts`](super::CryptoBackend::parts) names it.
+        algorithm: &'static str,
+        /// The advice what to use instead.
+        instead: &'static str,
+    },
+    /// The library is not in FIPS mode, so the strict backend does nothing.
+    #[error(
+        "the FIPS module is not in FIPS mode: build with the feature fips, and link no other AWS-LC in place of the \
+         module"
+    )]
+    NotInFipsMode,
     /// The result of a private key operation contradicts the public key. The result was not
     /// returned.
     #[error(
@@ -63,9 +81,11 @@ impl From<CryptoError> for Error {
             CryptoError::InvalidPublicKey | CryptoError::InvalidPrivateKey | CryptoError::UnsuitableKey => {
                 ErrorKind::Validation
             }
+            CryptoError::Rejected { .. } => ErrorKind::UnsupportedOperation,
             CryptoError::InvalidLength { .. }
             | CryptoError::RandomFailed
             | CryptoError::RandomForked
+            | CryptoError::NotInFipsMode
             | CryptoError::FaultyComputation => ErrorKind::Internal,
         };
         Self::new(kind, error.to_string()).with_source(error)

@@ -20,7 +20,10 @@ const TO_PKCS8: &str = "convert it with `openssl pkcs8 -topk8 -nocrypt -inform D
 pub(crate) fn explain_private(pairs: &dyn KeyPairs, kinds: &[KeyPairKind], bytes: &[u8]) -> String {
     let nearest = kinds.iter().map(|kind| (*kind, read_private(*kind, bytes).map(drop)));
     match nearest.max_by_key(|(_, read)| read.as_ref().map_or_else(|flaw| flaw.depth(), |()| u8::MAX)) {
-        Some((kind, Ok(()))) => numbers(pairs, kind, bytes).to_string(),
+        Some((kind, Ok(()))) => match pairs.private_key(kind, bytes) {
+            Err(rejected @ CryptoError::Rejected { .. }) => rejected.to_string(),
+            Ok(_) | Err(_) => numbers(pairs, kind, bytes).to_string(),
+        },
         Some((_, Err(Flaw::OtherForm))) | None => other_private_form(bytes),
         Some((_, Err(flaw))) => flaw.to_string(),
     }

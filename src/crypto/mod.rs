@@ -4,7 +4,8 @@
 //! This crate does not implement any primitive itself. There are two backends: [`RUST_CRYPTO`]
 //! (pure Rust, always available) and `AWS_LC` (feature `aws-lc-rs`). [`FASTEST`] combines the
 //! faster part of each. All backends agree bit for bit and pass the same conformance suite. The
-//! page [backends](crate::manual::backends) of the manual lists their libraries.
+//! page [backends](crate::manual::backends) of the manual lists their libraries. The feature `fips`
+//! adds a strict backend, which is then the default: see [FIPS](crate::manual::fips).
 //!
 //! Applications rarely need this module: [`Kms`](crate::Kms) and [`Envelope`](crate::Envelope) choose
 //! algorithms, nonces and keys. It serves custom keyrings, providers and stores, and the code around
@@ -54,10 +55,16 @@ mod rust_crypto;
 mod signature;
 mod signature_format;
 
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 mod aws_lc;
 #[cfg(test)]
 mod conformance;
+#[cfg(all(feature = "aws-lc-rs", not(feature = "fips")))]
+mod fastest;
+#[cfg(feature = "fips")]
+mod fips;
+#[cfg(test)]
+mod lacking;
 
 use std::fmt;
 
@@ -75,17 +82,28 @@ pub use key_pair::{Encapsulated, KeyPairs, PrivateKey, PublicKey, RsaOaep, Signa
 pub(crate) use key_pair_kind::KeyPairFamily;
 pub use key_pair_kind::KeyPairKind;
 pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
+#[cfg(test)]
+pub(crate) use lacking::default_lacks;
 pub use mac::{Mac, MacKey, MacTag};
 pub use random::{LockedRng, SecureRandom, SecureRng};
 pub use rust_crypto::RUST_CRYPTO;
 pub use signature::{Signature, SignatureAlgorithm, SigningKey, VerifyingKey};
 
-#[cfg(feature = "aws-lc-rs")]
-pub use aws_lc::{AWS_LC, FASTEST};
-#[cfg(not(feature = "aws-lc-rs"))]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
+pub use aws_lc::AWS_LC;
+#[cfg(all(feature = "aws-lc-rs", not(feature = "fips")))]
+pub use fastest::FASTEST;
+#[cfg(feature = "fips")]
+pub use fips::{FIPS, FIPS as FASTEST, FipsModule};
+#[cfg(not(any(feature = "aws-lc-rs", feature = "fips")))]
 pub use rust_crypto::RUST_CRYPTO as FASTEST;
 
-/// A complete set of cryptographic parts. Cheap to copy. The default is [`FASTEST`].
+/// The name that [`CryptoBackend::parts`] returns in place of a library for an algorithm that the
+/// backend rejects.
+pub const REJECTED: &str = "rejected";
+
+/// A complete set of cryptographic parts. Cheap to copy. The default is [`FASTEST`]. With the
+/// feature `fips`, that is the strict backend, whatever other features are enabled.
 ///
 /// # Examples
 /// ```
@@ -105,13 +123,21 @@ pub struct CryptoBackend {
     key_pairs: &'static dyn KeyPairs,
     key_wrap: &'static dyn KeyWrap,
     random: &'static dyn SecureRandom,
+    /// What the backend rejects, including algorithms that no part provides, with what to use instead.
+    rejected: &'static [(&'static str, &'static str)],
+    /// Checks the state of the library.
+    ready: fn() -> Result<(), CryptoError>,
+    /// The same, with another generator.
+    ready_with_random: fn() -> Result<(), CryptoError>,
 }
 
 impl CryptoBackend {
     /// Uses another source of randomness, such as a hardware generator, or a fixed one in a test.
     /// [`CryptoBackend::with_rng`] accepts a generator of `rand_core`.
     ///
-    /// A generator with predictable output breaks everything that is built on it.
+    /// A generator with predictable output breaks everything that is built on it. The strict backend
+    /// of the feature `fips` rejects other generators than its own: a [`Kms`](crate::Kms) or an
+    /// [`Envelope`](crate::Envelope) with it cannot be built.
     ///
     /// # Examples
     /// ```
@@ -141,6 +167,7 @@ impl CryptoBackend {
     #[must_use]
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
+        self.ready = self.ready_with_random;
         self
     }
 
@@ -240,8 +267,49 @@ impl CryptoBackend {
         SecureRng::new(self.random)
     }
 
+    /// Checks that the backend can be used: the strict backend of the feature `fips` requires that
+    /// its module is in FIPS mode, and that its generator was not replaced. Building a
+    /// [`Kms`](crate::Kms) or an [`Envelope`](crate::Envelope) calls it.
+    ///
+    /// # Errors
+    /// - [`CryptoError::NotInFipsMode`] if the module is not.
+    /// - [`CryptoError::Rejected`] if the backend rejects its generator.
+    ///
+    /// # Examples
+    /// ```
+    /// strongroom::crypto::CryptoBackend::default().check_ready()?;
+    /// # Ok::<(), strongroom::crypto::CryptoError>(())
+    /// ```
+    pub fn check_ready(&self) -> Result<(), CryptoError> {
+        (self.ready)()
+    }
+
+    /// Checks that the backend does not reject an algorithm or use, named as in
+    /// [`CryptoBackend::parts`]. Only the strict backend of the feature `fips` rejects any.
+    ///
+    /// # Errors
+    /// - [`CryptoError::Rejected`] if it does.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, REJECTED, RUST_CRYPTO};
+    ///
+    /// assert!(RUST_CRYPTO.check_allowed("Ed25519").is_ok());
+    /// let backend = CryptoBackend::default();
+    /// for (part, library) in backend.parts() {
+    ///     assert_eq!(backend.check_allowed(part).is_err(), library == REJECTED);
+    /// }
+    /// ```
+    pub fn check_allowed(&self, algorithm: &str) -> Result<(), CryptoError> {
+        match self.rejected.iter().find(|(rejected, _)| *rejected == algorithm) {
+            Some((algorithm, instead)) => Err(CryptoError::Rejected { algorithm, instead }),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the library of each part, as (part, library). Algorithms that another library
-    /// provides are listed at the end.
+    /// provides are listed at the end, and those that the backend rejects, with [`REJECTED`] as
+    /// their library.
     ///
     /// # Examples
     /// ```
@@ -273,6 +341,12 @@ impl CryptoBackend {
         ];
         parts.extend_from_slice(self.kdf.exceptions());
         parts.extend_from_slice(pairs.exceptions());
+        let listed = parts.len();
+        for (algorithm, _) in self.rejected {
+            if !parts[..listed].iter().any(|(part, _)| part == algorithm) {
+                parts.push((algorithm, REJECTED));
+            }
+        }
         parts
     }
 }

@@ -33,6 +33,7 @@ impl Config {
 
     /// Validates the settings.
     pub(super) fn validated(self) -> Result<Self> {
+        self.backend.check_ready()?;
         self.commitment_policy.check_encrypt(self.suite())?;
         let Parallelism { threads, chunk_size } = self.parallelism;
         if !(1..=MAX_THREADS).contains(&threads) {

@@ -65,6 +65,8 @@ pub use keyring::{
     KmsContextKeyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure,
     UnwrapFailures,
 };
+#[cfg(feature = "hybrid")]
+pub use keyring::{HybridKem, RawHybridKeyring};
 pub use materials::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,
     DEFAULT_MAX_MESSAGES, DataKeyCache, DecryptionMaterials, EncryptionMaterials, IntoMaterialsManager, MAX_MESSAGES,

@@ -20,6 +20,7 @@
 //! | store configuration and secrets by name | `parameters` (with the feature `parameters`) |
 //! | exchange objects with the Amazon S3 Encryption Client | `s3_encryption` (with the feature `s3-encryption`) |
 //! | encrypt disks, and unlock LUKS2 volumes | `volumes` (with the feature `volumes`) |
+//! | keep data secret for decades, even from quantum computers | [`quantum`] |
 //! | sign, verify, agree on secrets, compute MACs | [`key_types`] |
 //! | import your own key material | [`bring_your_own_key`] |
 //! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
@@ -38,6 +39,7 @@
 //! | run it in production: durability, maintenance, alerts, incidents | [`operating`] |
 //! | record and verify every call | [`audit`] |
 //! | limit the resources that it uses | [`limits`] |
+//! | use a FIPS module and nothing else | [`fips`] |
 //! | know which attackers it protects against, and which not | [`threat_model`] |
 //!
 //! # Look it up
@@ -87,6 +89,8 @@ pub mod s3_encryption {}
 #[cfg(feature = "volumes")]
 #[doc = include_str!("volumes.md")]
 pub mod volumes {}
+#[doc = include_str!("quantum.md")]
+pub mod quantum {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}
@@ -132,6 +136,9 @@ pub mod audit {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("fips.md")]
+pub mod fips {}
 
 #[doc = include_str!("../../SECURITY.md")]
 pub mod threat_model {}

@@ -251,6 +251,7 @@ impl MessageError {
         match self {
             Self::Unwritable(_) | Self::TooManyFrames | Self::SuiteNotWritten(_) => ErrorKind::Validation,
             Self::CommitmentPolicy(_) | Self::SignaturePolicy(_) => ErrorKind::MessagePolicy,
+            Self::Backend(CryptoError::Rejected { .. }) => ErrorKind::UnsupportedOperation,
             Self::Backend(_) => ErrorKind::Internal,
             _ => ErrorKind::InvalidMessage,
         }

@@ -85,6 +85,9 @@ mod tests {
 
     #[test]
     fn keeps_the_contract() -> Result<()> {
+        if crate::crypto::default_lacks("keeps_the_contract", &["signatures of hash values"]) {
+            return Ok(());
+        }
         conformance::run(&MemoryProvider::default(), &FASTEST, |_, _| true)
     }
 

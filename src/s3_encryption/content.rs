@@ -102,7 +102,10 @@ impl Content {
     /// Decrypts an object. Its commitment is compared before anything is decrypted.
     pub(super) fn open(&self, backend: &CryptoBackend, data_key: &SecretBytes, body: &[u8]) -> Result<Vec<u8>> {
         match self {
-            Self::Cbc { iv } => Ok(open_cbc(data_key, iv, body)?),
+            Self::Cbc { iv } => {
+                backend.check_allowed("AES-CBC")?;
+                Ok(open_cbc(data_key, iv, body)?)
+            }
             Self::Gcm { iv } => open_gcm(backend, data_key, iv, &[], body),
             Self::Committed(content) => {
                 let derived = derive(backend, data_key, &content.message_id)?;

@@ -1,5 +1,6 @@
 //! Reasons why sealed data cannot be opened.
 
+use crate::crypto::CryptoError;
 use crate::error::{Error, ErrorKind};
 
 /// The reason why a root key does not match a store, or why sealed data cannot be opened. It is the
@@ -74,6 +75,12 @@ pub enum SealError {
         /// The latest format that this release supports.
         known: u8,
     },
+    /// The cryptographic backend rejects the algorithm of the root key.
+    #[error("cannot open the store: {reason}")]
+    Rejected {
+        /// The error of the backend.
+        reason: CryptoError,
+    },
     /// The record that contains the wrapped root key is damaged, so the root key cannot be
     /// verified.
     #[error("the record of the store's root key is corrupt: restore the store from a backup")]
@@ -97,6 +104,7 @@ impl From<SealError> for Error {
             | SealError::WrongRootKey { .. }
             | SealError::TooCostly { .. }
             | SealError::NewerFormat { .. } => ErrorKind::RootKey,
+            SealError::Rejected { .. } => ErrorKind::UnsupportedOperation,
             SealError::OutOfMemory { .. } => ErrorKind::KeyUnavailable,
             SealError::DamagedRootRecord | SealError::Altered | SealError::UnknownVersion { .. } => {
                 ErrorKind::Integrity

@@ -12,6 +12,7 @@ use super::key::VolumeKey;
 use super::sector::SectorCipher;
 use super::storage::VolumeStorage;
 use super::threads::{BYTES_PER_THREAD, MAX_THREADS, on_threads};
+use crate::crypto::FASTEST;
 use crate::error::{Error, ErrorKind, Result};
 
 /// An encrypted volume over a [`VolumeStorage`]. Offsets and lengths are arbitrary.
@@ -120,7 +121,10 @@ impl VolumeBuilder<'_> {
     /// # Errors
     /// - [`VolumeError::StorageTooShort`] if the storage ends before the volume.
     /// - [`Io`](ErrorKind::Io) if the length of the storage cannot be determined.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) with the feature `fips`, whose module
+    ///   does not encrypt sectors.
     pub fn open<S: VolumeStorage>(self, mut storage: S) -> Result<Volume<S>> {
+        FASTEST.check_allowed("AES-XTS")?;
         let available = storage.seek(SeekFrom::End(0)).map_err(|error| failed("measure", error))?;
         let needed = self.end()?;
         if available < needed {
@@ -134,7 +138,10 @@ impl VolumeBuilder<'_> {
     ///
     /// # Errors
     /// - [`Io`](ErrorKind::Io) if the storage fails.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) with the feature `fips`, whose module
+    ///   does not encrypt sectors.
     pub fn create<S: VolumeStorage>(self, mut storage: S) -> Result<Volume<S>> {
+        FASTEST.check_allowed("AES-XTS")?;
         let needed = self.end()?;
         let prepare = |storage: &mut S| {
             let available = storage.seek(SeekFrom::End(0))?;

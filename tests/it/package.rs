@@ -9,8 +9,8 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// Files and folders that a published package may contain, in addition to those that cargo adds.
-const PUBLISHED: [&str; 7] =
-    ["src/", "benches/", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"];
+const PUBLISHED: [&str; 8] =
+    ["build.rs", "src/", "benches/", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Files that cargo adds to every package.
 const ADDED_BY_CARGO: [&str; 4] = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig"];
@@ -159,6 +159,98 @@ fn the_workflow_tests_every_feature_alone() {
     let commands = workflow.lines().filter(|line| line.contains("--features ${{ matrix.feature }}"));
     let is_alone = |line: &str| line.contains("--no-default-features");
     assert_eq!(commands.map(is_alone).collect::<Vec<_>>(), [true, true], "Clippy and the tests, with one feature");
+}
+
+/// All features but `fips` are built together: its C library takes minutes, and makes the strict
+/// backend the default.
+#[test]
+fn nothing_enables_fips_by_enabling_all_features() {
+    let manifest = read("Cargo.toml");
+    let mut expected = features_of(&manifest);
+    expected.retain(|feature| *feature != "fips");
+    let (_, listed) = manifest.split_once("\n[package.metadata.docs.rs]\n").expect("settings of docs.rs");
+    let listed = listed.split(']').next().and_then(|text| text.split_once('[')).expect("a list of features").1;
+    let listed: Vec<&str> = listed.split('"').skip(1).step_by(2).collect();
+    assert_eq!(listed, expected, "docs.rs documents all features but fips");
+
+    let scripts = [".ci/run", ".ci/resolve", "test.sh", ".github/workflows/ci.yml"];
+    for file in scripts.into_iter().chain(["CONTRIBUTING.md", "RELEASING.md"]) {
+        assert!(!read(file).contains("--all-features"), "{file} must use all_but_fips of .ci/lib.sh");
+    }
+    assert!(scripts.iter().all(|file| read(file).contains("all_but_fips")));
+    let script = "source .ci/lib.sh && all_but_fips";
+    let output = Command::new("bash").args(["-c", script]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    // Without a shell there is nothing that uses the function.
+    let Ok(output) = output else { return };
+    let printed = String::from_utf8(output.stdout).expect("names of features");
+    assert_eq!(printed.trim().split(',').collect::<Vec<_>>(), expected, "all_but_fips of .ci/lib.sh");
+}
+
+/// Crates with cryptographic primitives.
+const PRIMITIVES: [&str; 20] = [
+    "aes_gcm",
+    "aes_kw",
+    "argon2",
+    "aws_lc_rs",
+    "cbc",
+    "ecdsa",
+    "ed25519_dalek",
+    "getrandom",
+    "hkdf",
+    "hmac",
+    "hpke",
+    "k256",
+    "ml_dsa",
+    "ml_kem",
+    "p256",
+    "p384",
+    "p521",
+    "rsa",
+    "sha2",
+    "xts_mode",
+];
+
+/// Files beside the backends that name such crates, and why no primitive escapes the strict backend.
+const OUTSIDE_BACKENDS: [(&str, &str); 9] = [
+    ("src/crypto/signature_format.rs", "converts encodings of signatures"),
+    ("src/crypto/rsa_numbers.rs", "checks the numbers of a key"),
+    ("src/kms/key_handles/signing_key.rs", "hashes for a signature of a hash value, which the strict backend rejects"),
+    ("src/kms/key_handles/signature_types.rs", "types of signatures and keys"),
+    ("src/envelope/keyring/hybrid/wrapping.rs", "HPKE, which the strict backend rejects"),
+    ("src/envelope/keyring/hybrid/drawn.rs", "the traits of generators"),
+    ("src/s3_encryption/content.rs", "AES-CBC, which the strict backend rejects"),
+    ("src/volumes/sector.rs", "AES-XTS, with which volumes are rejected together with the strict backend"),
+    ("src/seal/passphrase.rs", "Argon2id, which the strict backend rejects"),
+];
+
+/// All other code reaches primitives through a backend, so that the strict one confines them to its
+/// module.
+#[test]
+fn primitives_are_named_in_backends_only() {
+    let mut naming = BTreeSet::new();
+    for file in files_under("src").into_iter().filter(|file| file.ends_with(".rs") && !is_for_tests(file)) {
+        let is_backend = ["rust_crypto", "aws_lc", "fips"].iter().any(|part| file.contains(&format!("crypto/{part}/")));
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let lines = code.lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let names = |line: &str| {
+            PRIMITIVES.iter().any(|name| {
+                let mut rest = line;
+                std::iter::from_fn(|| {
+                    let (before, after) = rest.split_once(&format!("{name}::"))?;
+                    rest = after;
+                    Some(before.ends_with(|last: char| last.is_alphanumeric() || last == '_' || last == ':'))
+                })
+                .any(|is_part_of_a_longer_path| !is_part_of_a_longer_path)
+            })
+        };
+        if !is_backend && lines.into_iter().any(names) {
+            naming.insert(file);
+        }
+    }
+    naming.retain(|file| file != "src/envelope/keyring/mod.rs"); // its module `rsa`
+    let expected: BTreeSet<String> = OUTSIDE_BACKENDS.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(naming, expected);
 }
 
 /// Returns the features of a manifest, without `default`.

@@ -2,16 +2,19 @@
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::library::LIBRARY;
+#[allow(unused_imports, reason = "unused if the library has the method")]
+use super::out_of_place::SealOutOfPlace as _;
 use crate::crypto::aead::check_buffers;
 use crate::crypto::{Aead, AeadAlgorithm, AeadKey, CryptoError, NONCE_LENGTH, TAG_LENGTH};
 
 #[derive(Debug)]
-pub(super) struct AwsLcAead;
+pub(in crate::crypto) struct AwsLcAead {
+    pub(in crate::crypto) library: &'static str,
+}
 
 impl Aead for AwsLcAead {
     fn library(&self) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn bind(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError> {

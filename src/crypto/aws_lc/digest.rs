@@ -2,15 +2,16 @@
 
 use aws_lc_rs::digest::{self, Context, SHA224, SHA256, SHA384, SHA512};
 
-use super::library::LIBRARY;
 use crate::crypto::{Digest, DigestAlgorithm, DigestValue, Hasher};
 
 #[derive(Debug)]
-pub(super) struct AwsLcDigest;
+pub(in crate::crypto) struct AwsLcDigest {
+    pub(in crate::crypto) library: &'static str,
+}
 
 impl Digest for AwsLcDigest {
     fn library(&self) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn hasher(&self, algorithm: DigestAlgorithm) -> Box<dyn Hasher> {

@@ -2,16 +2,19 @@
 
 use aws_lc_rs::hkdf::{self, HKDF_SHA256, HKDF_SHA384, HKDF_SHA512, KeyType, Prk, Salt};
 
-use super::library::LIBRARY;
 use crate::crypto::kdf::check_key;
-use crate::crypto::{CryptoError, DigestAlgorithm, Kdf, PseudoRandomKey, RUST_CRYPTO};
+use crate::crypto::{CryptoError, DigestAlgorithm, Kdf, PseudoRandomKey};
 
 #[derive(Debug)]
-pub(super) struct AwsLcKdf;
+pub(in crate::crypto) struct AwsLcKdf {
+    pub(in crate::crypto) library: &'static str,
+    /// Provides HKDF with SHA-224.
+    pub(in crate::crypto) elsewhere: &'static dyn Kdf,
+}
 
 impl Kdf for AwsLcKdf {
     fn library(&self) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
@@ -23,7 +26,7 @@ impl Kdf for AwsLcKdf {
         // validated.
         match library_algorithm(algorithm) {
             Some(known) => Box::new(Prepared(Salt::new(known, salt).extract(input))),
-            None => RUST_CRYPTO.kdf().extract(algorithm, salt, input),
+            None => self.elsewhere.extract(algorithm, salt, input),
         }
     }
 
@@ -31,7 +34,7 @@ impl Kdf for AwsLcKdf {
         check_key(algorithm, key)?;
         match library_algorithm(algorithm) {
             Some(known) => Ok(Box::new(Prepared(Prk::new_less_safe(known, key)))),
-            None => RUST_CRYPTO.kdf().bind(algorithm, key),
+            None => self.elsewhere.bind(algorithm, key),
         }
     }
 }

@@ -2,15 +2,16 @@
 
 use aws_lc_rs::hmac::{Context, HMAC_SHA224, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key};
 
-use super::library::LIBRARY;
 use crate::crypto::{DigestAlgorithm, Mac, MacKey, MacTag};
 
 #[derive(Debug)]
-pub(super) struct AwsLcMac;
+pub(in crate::crypto) struct AwsLcMac {
+    pub(in crate::crypto) library: &'static str,
+}
 
 impl Mac for AwsLcMac {
     fn library(&self) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Box<dyn MacKey> {

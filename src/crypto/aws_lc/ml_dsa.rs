@@ -1,7 +1,8 @@
-//! ML-DSA with AWS-LC, and with `ml-dsa` for message representatives that the caller computed,
+//! ML-DSA with AWS-LC, and with another library for message representatives that the caller computed,
 //! because `aws-lc-rs` does not accept them.
 //!
 //! No other file uses the interface of `aws-lc-rs` for this algorithm, which is stable since 1.18.
+//! `no_ml_dsa` takes the place of this file with an earlier version.
 
 use aws_lc_rs::encoding::AsRawBytes;
 use aws_lc_rs::signature::{
@@ -12,12 +13,13 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::algorithm::SigningAlgorithm;
-use crate::crypto::key_encoding::{self, PrivateParts};
+use crate::crypto::key_encoding;
 use crate::crypto::key_pair::check_input;
-use crate::crypto::{
-    CryptoError, KeyPairKind, PrivateKey, PublicKey, RUST_CRYPTO, RsaOaep, SecureRandom, SignatureInput,
-};
+use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
 use crate::secret::SecretBytes;
+
+/// `true` if AWS-LC computes ML-DSA.
+pub(in crate::crypto) const HAS_ML_DSA: bool = true;
 
 fn algorithms(
     kind: KeyPairKind,
@@ -30,15 +32,24 @@ fn algorithms(
     }
 }
 
-pub(super) fn generate(kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
+pub(super) fn generate(
+    kind: KeyPairKind,
+    random: &dyn SecureRandom,
+    elsewhere: &'static dyn KeyPairs,
+) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let mut seed = Zeroizing::new([0; 32]);
     random.fill(seed.as_mut_slice())?;
-    Ok(Box::new(Private::new(kind, seed)?))
+    Ok(Box::new(Private::new(kind, seed, elsewhere)?))
 }
 
-pub(super) fn private_key(kind: KeyPairKind, parts: &PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {
+pub(super) fn private_key(
+    kind: KeyPairKind,
+    pkcs8: &[u8],
+    elsewhere: &'static dyn KeyPairs,
+) -> Result<Box<dyn PrivateKey>, CryptoError> {
+    let parts = key_encoding::parse_private(kind, pkcs8)?;
     let seed = parts.secret.expose_secret().try_into().map_err(|_| CryptoError::InvalidPrivateKey)?;
-    let private = Private::new(kind, Zeroizing::new(seed))?;
+    let private = Private::new(kind, Zeroizing::new(seed), elsewhere)?;
     if parts.public.as_ref().is_some_and(|public| private.public() != public) {
         return Err(CryptoError::InvalidPrivateKey);
     }
@@ -51,9 +62,13 @@ pub(super) fn private_key(kind: KeyPairKind, parts: &PrivateParts) -> Result<Box
     Ok(Box::new(private))
 }
 
-pub(super) fn public_key(kind: KeyPairKind, bytes: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+pub(super) fn public_key(
+    kind: KeyPairKind,
+    bytes: &[u8],
+    elsewhere: &'static dyn KeyPairs,
+) -> Result<Box<dyn PublicKey>, CryptoError> {
     let key = ParsedPublicKey::new(algorithms(kind)?.1, bytes).map_err(|_| CryptoError::InvalidPublicKey)?;
-    Ok(Box::new(Public { kind, key, bytes: bytes.to_vec() }))
+    Ok(Box::new(Public { kind, key, bytes: bytes.to_vec(), elsewhere }))
 }
 
 fn to_spki(kind: KeyPairKind, key: &[u8]) -> Vec<u8> {
@@ -65,12 +80,17 @@ struct Private {
     kind: KeyPairKind,
     key: PqdsaKeyPair,
     seed: Zeroizing<[u8; 32]>,
+    elsewhere: &'static dyn KeyPairs,
 }
 
 impl Private {
-    fn new(kind: KeyPairKind, seed: Zeroizing<[u8; 32]>) -> Result<Self, CryptoError> {
+    fn new(
+        kind: KeyPairKind,
+        seed: Zeroizing<[u8; 32]>,
+        elsewhere: &'static dyn KeyPairs,
+    ) -> Result<Self, CryptoError> {
         let key = PqdsaKeyPair::from_seed(algorithms(kind)?.0, seed.as_slice());
-        Ok(Self { kind, key: key.map_err(|_| CryptoError::InvalidPrivateKey)?, seed })
+        Ok(Self { kind, key: key.map_err(|_| CryptoError::InvalidPrivateKey)?, seed, elsewhere })
     }
 
     fn public(&self) -> &[u8] {
@@ -96,7 +116,7 @@ impl PrivateKey for Private {
         let SignatureInput::Message(message) = input else {
             // An expanded key of `ml-dsa` has about 100 KB, so that it is not kept with each key.
             let pkcs8 = self.to_pkcs8()?;
-            return RUST_CRYPTO.key_pairs().private_key(self.kind, pkcs8.expose_secret())?.sign(algorithm, input);
+            return self.elsewhere.private_key(self.kind, pkcs8.expose_secret())?.sign(algorithm, input);
         };
         let mut signature = vec![0; self.key.algorithm().signature_len()];
         // Apart from the length of the buffer, signing depends only on random bytes.
@@ -121,6 +141,7 @@ struct Public {
     kind: KeyPairKind,
     key: ParsedPublicKey,
     bytes: Vec<u8>,
+    elsewhere: &'static dyn KeyPairs,
 }
 
 impl PublicKey for Public {
@@ -144,7 +165,7 @@ impl PublicKey for Public {
     ) -> Result<(), CryptoError> {
         check_input(self.kind, algorithm, input)?;
         let SignatureInput::Message(message) = input else {
-            return RUST_CRYPTO.key_pairs().public_key(self.kind, &self.to_spki())?.verify(algorithm, input, signature);
+            return self.elsewhere.public_key(self.kind, &self.to_spki())?.verify(algorithm, input, signature);
         };
         self.key.verify_sig(message, signature).map_err(|_| CryptoError::InvalidSignature)
     }

@@ -12,7 +12,7 @@ use crate::crypto::key_encoding::{self, PrivateParts};
 use crate::crypto::key_pair::{check_encapsulation, check_input};
 use crate::crypto::rust_crypto::expand_ml_kem;
 use crate::crypto::{
-    CryptoError, Encapsulated, KeyPairKind, PrivateKey, PublicKey, RUST_CRYPTO, RsaOaep, SecureRandom, SignatureInput,
+    CryptoError, Encapsulated, KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput,
 };
 use crate::secret::SecretBytes;
 
@@ -38,10 +38,14 @@ pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<
     Ok(Box::new(Private { kind, key, seed: parts.secret, public: expanded.encapsulation_key }))
 }
 
-pub(super) fn public_key(kind: KeyPairKind, bytes: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+pub(super) fn public_key(
+    kind: KeyPairKind,
+    bytes: &[u8],
+    elsewhere: &dyn KeyPairs,
+) -> Result<Box<dyn PublicKey>, CryptoError> {
     let spki = key_encoding::write_public(kind, bytes)?;
     // AWS-LC would check the key only when it is used.
-    RUST_CRYPTO.key_pairs().public_key(kind, &spki)?;
+    elsewhere.public_key(kind, &spki)?;
     let key = EncapsulationKey::new(algorithm(kind)?, bytes).map_err(|_| CryptoError::InvalidPublicKey)?;
     Ok(Box::new(Public { kind, key, spki }))
 }

@@ -1,19 +1,50 @@
-//! The fast backend: AWS-LC through `aws-lc-rs`.
+//! The backend of AWS-LC through `aws-lc-rs`, whose parts also form the strict backend.
 
 mod aead;
 mod digest;
 mod kdf;
 mod key_pair;
-mod library;
 mod mac;
-mod ml_dsa;
 mod ml_kem;
+mod out_of_place;
 mod random;
 mod signature;
 
+// The build script sets it, because features cannot depend on the version of a library.
+#[cfg(aws_lc_ml_dsa)]
+mod ml_dsa;
+#[cfg(not(aws_lc_ml_dsa))]
+mod no_ml_dsa;
+
+#[cfg(feature = "fips")]
+mod in_module;
+#[cfg(feature = "fips")]
+mod key_wrap;
+
+#[cfg(not(aws_lc_ml_dsa))]
+use no_ml_dsa as ml_dsa;
+
 use super::{CryptoBackend, RUST_CRYPTO};
 
-/// The backend that uses AWS-LC for all parts. AWS-LC is also available as a validated build.
+pub(super) use aead::AwsLcAead;
+pub(super) use digest::AwsLcDigest;
+#[cfg(feature = "fips")]
+pub(super) use in_module::{generate_ml_dsa, generate_on_curve, generate_signing_key, is_approved_rsa_key};
+pub(super) use kdf::AwsLcKdf;
+pub(super) use key_pair::AwsLcKeyPairs;
+#[cfg(feature = "fips")]
+pub(super) use key_wrap::AwsLcKeyWrap;
+pub(super) use mac::AwsLcMac;
+#[cfg(feature = "fips")]
+pub(super) use ml_dsa::HAS_ML_DSA;
+pub(super) use random::AwsLcRandom;
+pub(super) use signature::AwsLcSignature;
+
+/// The name used in reports.
+const LIBRARY: &str = "aws-lc-rs";
+
+/// The backend that uses AWS-LC for all parts, and other libraries for what AWS-LC lacks. With the
+/// feature `fips`, AWS-LC is its FIPS module, but only the backend `FIPS` restricts itself to it.
 ///
 /// # Examples
 /// ```
@@ -33,32 +64,17 @@ use super::{CryptoBackend, RUST_CRYPTO};
 /// ```
 pub const AWS_LC: CryptoBackend = CryptoBackend {
     name: "AWS-LC",
-    aead: &aead::AwsLcAead,
-    digest: &digest::AwsLcDigest,
-    mac: &mac::AwsLcMac,
-    kdf: &kdf::AwsLcKdf,
-    signature: &signature::AwsLcSignature,
-    key_pairs: &key_pair::AwsLcKeyPairs,
-    // The library has key wrapping, but it keeps a copy of the wrapping key that it does not wipe.
+    aead: &AwsLcAead { library: LIBRARY },
+    digest: &AwsLcDigest { library: LIBRARY },
+    mac: &AwsLcMac { library: LIBRARY },
+    kdf: &AwsLcKdf { library: LIBRARY, elsewhere: RUST_CRYPTO.kdf },
+    signature: &AwsLcSignature { library: LIBRARY },
+    key_pairs: &AwsLcKeyPairs { library: LIBRARY, elsewhere: RUST_CRYPTO.key_pairs },
+    // The library has key wrapping, but before 1.18 it keeps a copy of the wrapping key that it does
+    // not wipe.
     key_wrap: RUST_CRYPTO.key_wrap,
-    random: &random::AwsLcRandom,
-};
-
-/// The default backend, which uses the faster library for each part: AWS-LC for bulk encryption and
-/// signatures, RustCrypto for hashes and key derivation of short input. Random bytes come from the
-/// operating system.
-//
-// Time of RustCrypto divided by time of AWS-LC (1.19), measured in one run on one core with SHA
-// extensions: AES-256-GCM of 1 MiB 4.3, of 4 KiB with key setup 3.6, of 64 bytes with key setup
-// 1.8; SHA-256 of three short parts 0.75; HMAC-SHA-256 with a prepared key 0.53; HKDF-SHA-256
-// expand to 64 bytes 0.79; HKDF-SHA-512 extract and two expands 0.59; hashes of 64 KiB 0.95 to 1.1;
-// P-256 key 4.6, signature 5.7, verification 5.6; P-384 key 3.0, signature 3.0, verification 4.8;
-// random 32 bytes 1.1, 1 KiB 6. But the first random byte of a process costs AWS-LC 40 ms of
-// processor time, in which it collects entropy from the jitter of the processor.
-pub const FASTEST: CryptoBackend = CryptoBackend {
-    name: "fastest",
-    aead: AWS_LC.aead,
-    signature: AWS_LC.signature,
-    key_pairs: AWS_LC.key_pairs,
-    ..RUST_CRYPTO
+    random: &AwsLcRandom { library: LIBRARY },
+    rejected: &[],
+    ready: RUST_CRYPTO.ready,
+    ready_with_random: RUST_CRYPTO.ready_with_random,
 };

@@ -1,15 +1,16 @@
 //! The random number generator of AWS-LC. It is per thread, seeded by the operating system, and
 //! safe across `fork`.
 
-use super::library::LIBRARY;
 use crate::crypto::{CryptoError, SecureRandom};
 
 #[derive(Debug)]
-pub(super) struct AwsLcRandom;
+pub(in crate::crypto) struct AwsLcRandom {
+    pub(in crate::crypto) library: &'static str,
+}
 
 impl SecureRandom for AwsLcRandom {
     fn library(&self) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {

@@ -8,17 +8,18 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
-use super::library::LIBRARY;
 use crate::crypto::rust_crypto::to_fixed_length;
 use crate::crypto::signature::{check_digest, check_point, draw_scalar};
 use crate::crypto::{CryptoError, SecureRandom, Signature, SignatureAlgorithm, SigningKey, VerifyingKey};
 
 #[derive(Debug)]
-pub(super) struct AwsLcSignature;
+pub(in crate::crypto) struct AwsLcSignature {
+    pub(in crate::crypto) library: &'static str,
+}
 
 impl Signature for AwsLcSignature {
     fn library(&self) -> &'static str {
-        LIBRARY
+        self.library
     }
 
     fn generate(
@@ -86,9 +87,9 @@ fn library_digest(algorithm: SignatureAlgorithm, digest: &[u8]) -> Result<digest
 }
 
 /// A secret scalar, which the library wipes when it is dropped.
-struct Secret {
-    algorithm: SignatureAlgorithm,
-    key: EcdsaKeyPair,
+pub(super) struct Secret {
+    pub(super) algorithm: SignatureAlgorithm,
+    pub(super) key: EcdsaKeyPair,
 }
 
 impl SigningKey for Secret {

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use pkcs8::SubjectPublicKeyInfoRef;
 use shake::{ExtendableOutput, Shake256, Update, XofReader};
 
-use super::{BACKENDS, bytes};
+use super::{BACKENDS, FASTEST, bytes};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{
     CryptoBackend, CryptoError, KeyPairFamily, KeyPairKind, KeyWrapMode, PrivateKey, PublicKey, RsaOaep, SecureRandom,
@@ -21,8 +21,7 @@ pub(super) fn pkcs8(kind: KeyPairKind) -> &'static [u8] {
     static KEYS: [OnceLock<SecretBytes>; KeyPairKind::ALL.len()] = [const { OnceLock::new() }; KeyPairKind::ALL.len()];
     let place = KeyPairKind::ALL.iter().position(|other| *other == kind).expect("the list contains all kinds");
     let key = KEYS[place].get_or_init(|| {
-        let backend = CryptoBackend::default();
-        let key = backend.key_pairs().generate(kind, backend.random()).expect("random bytes are available");
+        let key = FASTEST.key_pairs().generate(kind, FASTEST.random()).expect("random bytes are available");
         key.to_pkcs8().expect("the key can be serialized")
     });
     key.expose_secret()

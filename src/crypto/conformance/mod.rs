@@ -10,11 +10,16 @@ mod lattice_keys;
 mod signatures;
 mod third_party;
 
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 use super::AWS_LC;
-#[cfg(not(feature = "aws-lc-rs"))]
+// The strict backend has tests of its own, in `fips`, because it lacks algorithms.
+#[cfg(feature = "fips")]
+use super::AWS_LC as FASTEST;
+#[cfg(not(feature = "fips"))]
+use super::FASTEST;
+#[cfg(not(any(feature = "aws-lc-rs", feature = "fips")))]
 use super::RUST_CRYPTO as AWS_LC;
-use super::{AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, FASTEST, RUST_CRYPTO};
+use super::{AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, RUST_CRYPTO};
 
 /// Without AWS-LC, all three are the same backend.
 const BACKENDS: &[CryptoBackend] = &[RUST_CRYPTO, AWS_LC, FASTEST];
@@ -217,10 +222,15 @@ fn the_report_of_parts_names_the_library_of_each() {
             assert!(text.contains(part) && text.contains(library), "{text}");
         }
     }
+}
+
+#[cfg(not(feature = "fips"))]
+#[test]
+fn the_fastest_backend_is_the_default() {
     assert_eq!(CryptoBackend::default().name(), FASTEST.name());
 }
 
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(all(feature = "aws-lc-rs", not(feature = "fips")))]
 #[test]
 fn the_manual_has_the_report_of_parts() {
     let [rust_crypto, aws_lc, fastest] = [RUST_CRYPTO, AWS_LC, FASTEST].map(|backend| backend.parts());

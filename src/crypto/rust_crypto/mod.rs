@@ -12,9 +12,9 @@ mod mac;
 mod random;
 mod signature;
 
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 pub(super) use key_pair::expansion::expand_ml_kem;
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 pub(super) use signature::to_fixed_length;
 
 use super::CryptoBackend;
@@ -41,4 +41,7 @@ pub const RUST_CRYPTO: CryptoBackend = CryptoBackend {
     key_pairs: &key_pair::RustCryptoKeyPairs,
     key_wrap: &key_wrap::RustCryptoKeyWrap,
     random: &random::SystemRandom,
+    rejected: &[],
+    ready: || Ok(()),
+    ready_with_random: || Ok(()),
 };

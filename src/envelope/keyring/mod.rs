@@ -8,6 +8,8 @@ mod ecdh;
 mod ecdh_scheme;
 mod failures;
 mod hierarchical;
+#[cfg(feature = "hybrid")]
+mod hybrid;
 mod javascript;
 mod key_agreement;
 mod key_choice;
@@ -23,6 +25,8 @@ pub use default_manager::DefaultMaterialsManager;
 pub use ecdh::RawEcdhKeyring;
 pub use failures::{UnwrapFailure, UnwrapFailures};
 pub use hierarchical::HierarchicalKeyring;
+#[cfg(feature = "hybrid")]
+pub use hybrid::{HybridKem, RawHybridKeyring};
 pub use key_agreement::{KeyAgreement, KeyAgreementKeyring};
 #[cfg(feature = "columns")]
 pub(crate) use key_choice::KeyChoice;

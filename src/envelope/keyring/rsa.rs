@@ -5,7 +5,7 @@ use std::fmt;
 use super::contract::Keyring;
 use super::failures::UnwrapFailures;
 use super::raw_key::{check_name, not_of, private_key, public_key, refused};
-use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
+use crate::crypto::{CryptoBackend, CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
@@ -182,13 +182,19 @@ impl RawRsaKeyring {
     }
 
     /// Returns the data key if it can be unwrapped. All reasons for a failure look the same to the
-    /// caller.
-    fn unwrap(&self, private: &dyn PrivateKey, length: usize, ciphertext: &[u8]) -> Option<SecretBytes> {
+    /// caller, except that the backend rejects the padding.
+    fn unwrap(&self, private: &dyn PrivateKey, length: usize, ciphertext: &[u8]) -> Result<SecretBytes> {
         let opened = match self.padding {
             Padding::Oaep(oaep) => private.decrypt(oaep, ciphertext),
             Padding::Pkcs1V15 => private.decrypt_pkcs1_v15_unauthenticated(ciphertext),
         };
-        opened.ok().filter(|data_key| data_key.len() == length)
+        match opened {
+            Ok(data_key) if data_key.len() == length => Ok(data_key),
+            Err(rejected @ CryptoError::Rejected { .. }) => Err(rejected.into()),
+            Ok(_) | Err(_) => {
+                Err(refused("it cannot be decrypted: it was wrapped with another key or padding, or altered"))
+            }
+        }
     }
 }
 
@@ -223,11 +229,8 @@ impl Keyring for RawRsaKeyring {
                 Some(private) => private,
             };
             match self.unwrap(&**private, length, data_key.ciphertext()) {
-                Some(plaintext) => return materials.set_data_key(plaintext),
-                None => {
-                    let text = "it cannot be decrypted: it was wrapped with another key or padding, or altered";
-                    failures.push(data_key, refused(text));
-                }
+                Ok(plaintext) => return materials.set_data_key(plaintext),
+                Err(error) => failures.push(data_key, error),
             }
         }
         Err(failures.into_error())

@@ -507,15 +507,16 @@ impl KmsBuilder {
     ///   account is that of services.
     /// - [`RootKey`](ErrorKind::RootKey) if the root key does not match the store.
     /// - [`Integrity`](ErrorKind::Integrity) if the root key is correct and the store was altered.
-    /// - [`Internal`](ErrorKind::Internal) if the operating system provides no randomness.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the backend rejects the root key.
+    /// - [`Internal`](ErrorKind::Internal) without randomness, or outside of FIPS mode if required.
     /// - [`Store`](ErrorKind::Store) if the store fails.
-    /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not match the
-    ///   store.
+    /// - [`Audit`](ErrorKind::Audit) if the trail cannot be written or does not match the store.
     pub fn build(self) -> Result<Kms> {
         if self.account == AccountId::SERVICES {
             let text = format!("only services can act in the account {}", AccountId::SERVICES);
             return Err(Error::new(ErrorKind::Validation, text));
         }
+        self.backend.check_ready()?;
         let tolerance = self.clock_tolerance.unwrap_or(DEFAULT_TOLERANCE);
         check_tolerance(tolerance)?;
         let services = with_known_services(self.services)?;

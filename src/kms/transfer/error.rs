@@ -1,5 +1,6 @@
 //! Reasons why an export of keys cannot be imported.
 
+use crate::crypto::CryptoError;
 use crate::error::{Error, ErrorKind};
 
 /// Reasons why an export cannot be opened. Returned by [`Error::downcast_ref`] for an error of kind
@@ -73,6 +74,12 @@ pub enum ExportError {
     OutOfMemory {
         /// The required memory.
         memory_kib: u32,
+    },
+    /// The passphrase was not tried, because the cryptographic backend rejects its algorithm.
+    #[error("cannot open the export: {reason}")]
+    Rejected {
+        /// The error of the backend.
+        reason: CryptoError,
     },
     /// The private key does not match the public key that the export is for.
     #[error("cannot open the export: it was encrypted for another RSA key")]

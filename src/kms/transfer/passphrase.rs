@@ -155,6 +155,7 @@ impl Unwrap for Identity {
             },
             PassphraseError::OutOfMemory { memory_kib } => ExportError::OutOfMemory { memory_kib },
             PassphraseError::NewerFormat { found } => ExportError::NewerFormat { found, known: LATEST_FORMAT },
+            PassphraseError::Rejected(reason) => ExportError::Rejected { reason },
         })
     }
 }

@@ -29,6 +29,9 @@ pub(in crate::provider) fn check(
     match key_pair_kind(spec) {
         Some(kind) => {
             let key = backend.key_pairs().private_key(kind, bytes).map_err(|error| {
+                if matches!(error, CryptoError::Rejected { .. }) {
+                    return error.into();
+                }
                 let found = crypto::explain_private(backend.key_pairs(), &[kind], bytes);
                 incorrect(format!("the key material is not a PKCS#8 private key for {spec}: {found}"))
                     .with_source(error)

@@ -8,6 +8,7 @@ use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, Keyring, Ra
 use strongroom::message::{self, EncryptedDataKey, Limits, MessageError};
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 
+use crate::support::backend;
 use crate::support::envelope::{envelope, keyring, none, refusal};
 use crate::support::vectors;
 
@@ -42,6 +43,9 @@ impl SecureRandom for FixedRandom {
 
 #[test]
 fn the_worked_example_is_written_byte_for_byte() -> Result<()> {
+    if backend::lacks("the_worked_example_is_written_byte_for_byte", &["other random number generators"]) {
+        return Ok(());
+    }
     // The message id, the data key, and the wrapping IV, in the order in which they are generated.
     let fixed: Vec<u8> = (0x40..0x60).chain(0x20..0x40).chain(0xA0..0xAC).collect();
     let example = vectors::all().into_iter().find(|vector| vector.file == "version_2.txt").expect("the example");

@@ -14,6 +14,7 @@ use strongroom::envelope::{
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, MessageError, SuiteSupport, inspect};
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result, SecretBytes};
 
+use crate::support::backend;
 use crate::support::envelope::{none, read_in_steps};
 
 const FRAME: usize = 64;
@@ -36,12 +37,16 @@ fn envelope(suite: AlgorithmSuite) -> Result<Envelope> {
     builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification).frame_length(frame).build()
 }
 
+fn allowed() -> impl Iterator<Item = AlgorithmSuite> {
+    AlgorithmSuite::ALL.iter().copied().filter(|suite| backend::allows_suite(*suite))
+}
+
 fn written() -> impl Iterator<Item = AlgorithmSuite> {
-    AlgorithmSuite::ALL.iter().copied().filter(|suite| suite.support() == SuiteSupport::Full)
+    allowed().filter(|suite| suite.support() == SuiteSupport::Full)
 }
 
 fn signed() -> impl Iterator<Item = AlgorithmSuite> {
-    AlgorithmSuite::ALL.iter().copied().filter(|suite| suite.signature().is_some())
+    allowed().filter(|suite| suite.signature().is_some())
 }
 
 fn text(length: usize) -> Vec<u8> {
@@ -77,7 +82,7 @@ fn every_suite_streams_the_same_as_whole_at_every_boundary() -> Result<()> {
             }
         }
     }
-    assert_eq!(tried, 8 * 7 * 6);
+    assert_eq!(tried, written().count() * 7 * 6);
     Ok(())
 }
 
@@ -182,7 +187,7 @@ fn policies_refuse_before_any_key_is_asked_for() -> Result<()> {
 
 #[test]
 fn an_envelope_is_not_built_for_suites_that_its_policy_does_not_write() {
-    for &suite in AlgorithmSuite::ALL {
+    for suite in allowed() {
         for &policy in CommitmentPolicy::ALL {
             let built = Envelope::builder(keyring()).algorithm_suite(suite).commitment_policy(policy).build();
             let allowed = suite.support() == SuiteSupport::Full && policy.allows_encrypt(suite);

@@ -43,6 +43,10 @@ fn every_private_key_gets_its_verdict_in_every_backend() {
         for (backend, key) in BACKENDS.iter().zip(&keys) {
             let expected = if accepted(&vector) { Ok(()) } else { Err(CryptoError::InvalidPrivateKey) };
             let verdict = key.as_ref().map(drop).map_err(|error| *error);
+            if matches!(verdict, Err(CryptoError::Rejected { algorithm, .. }) if backend.check_allowed(algorithm).is_err())
+            {
+                continue;
+            }
             assert_eq!(verdict, expected, "{} with {}", vector.file, backend.name());
         }
         if let [Ok(one), Ok(two)] = &keys {
@@ -96,6 +100,7 @@ fn every_public_key_gets_its_verdict_in_every_backend() {
             match (&verdict, accepted(&vector)) {
                 (Ok(again), true) => written.push(again.clone()),
                 (Err(CryptoError::InvalidPublicKey), false) => {}
+                (Err(CryptoError::Rejected { algorithm, .. }), _) if backend.check_allowed(algorithm).is_err() => {}
                 _ => panic!("{} with {}: {verdict:?}", vector.file, backend.name()),
             }
         }

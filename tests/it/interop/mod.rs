@@ -3,6 +3,8 @@
 mod aws_sdks;
 mod blob_reference;
 mod blob_vectors;
+#[cfg(feature = "hybrid")]
+mod hybrid;
 mod jwk;
 mod key_handles;
 mod key_pairs;

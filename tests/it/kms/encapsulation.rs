@@ -11,6 +11,7 @@ use strongroom::policy::GrantTerms;
 use strongroom::request::{CreateGrantRequest, DecapsulateRequest, EncapsulateRequest};
 use strongroom::{ErrorKind, Kms, Result};
 
+use crate::support::backend;
 use crate::support::every_key::{KEYS, make};
 use crate::support::kms::kind;
 
@@ -25,6 +26,9 @@ const SPECS: [(KeySpec, KeyPairKind, usize); 3] = [
 
 #[test]
 fn secret_is_shared_with_the_owner_of_the_key_and_with_whoever_has_its_public_key() -> Result<()> {
+    if backend::lacks("secret_is_shared_with_the_owner_of_the_key_and_with_whoever_has_its_public_key", &["ML-KEM"]) {
+        return Ok(());
+    }
     for (spec, pair, length) in SPECS {
         let key = KEYS.of(spec, USAGE);
         let sent = KEYS.kms.encapsulate(EncapsulateRequest::new(key, MlKem))?;
@@ -49,6 +53,9 @@ fn secret_is_shared_with_the_owner_of_the_key_and_with_whoever_has_its_public_ke
 
 #[test]
 fn altered_ciphertext_and_that_of_another_key_give_another_secret_and_no_error() -> Result<()> {
+    if backend::lacks("altered_ciphertext_and_that_of_another_key_give_another_secret_and_no_error", &["ML-KEM"]) {
+        return Ok(());
+    }
     let kms = Kms::in_memory()?;
     for (spec, _, length) in SPECS {
         let (key, other) = (make(&kms, spec, USAGE)?, make(&kms, spec, USAGE)?);
@@ -73,6 +80,9 @@ fn altered_ciphertext_and_that_of_another_key_give_another_secret_and_no_error()
 
 #[test]
 fn ciphertext_of_another_length_is_refused_with_its_length() -> Result<()> {
+    if backend::lacks("ciphertext_of_another_length_is_refused_with_its_length", &["ML-KEM"]) {
+        return Ok(());
+    }
     for (spec, _, length) in SPECS {
         let key = KEYS.of(spec, USAGE);
         for wrong in [1, 32, length - 1, length + 1, 768, 1_088, 1_568, 6_144] {
@@ -91,6 +101,9 @@ fn ciphertext_of_another_length_is_refused_with_its_length() -> Result<()> {
 
 #[test]
 fn dry_run_of_either_half_reveals_no_secret() -> Result<()> {
+    if backend::lacks("dry_run_of_either_half_reveals_no_secret", &["ML-KEM"]) {
+        return Ok(());
+    }
     let (spec, _, length) = SPECS[1];
     let key = KEYS.of(spec, USAGE);
     assert_eq!(kind(KEYS.kms.encapsulate(EncapsulateRequest::new(key, MlKem).dry_run())), ErrorKind::DryRun);
@@ -104,6 +117,9 @@ fn dry_run_of_either_half_reveals_no_secret() -> Result<()> {
 
 #[test]
 fn grant_can_allow_one_half_alone() -> Result<()> {
+    if backend::lacks("grant_can_allow_one_half_alone", &["ML-KEM"]) {
+        return Ok(());
+    }
     let kms = Kms::in_memory()?;
     let key = make(&kms, KeySpec::MlKem768, USAGE)?;
     let sender = Principal::user(AccountId::default(), "sender")?;
@@ -124,6 +140,9 @@ fn grant_can_allow_one_half_alone() -> Result<()> {
 
 #[test]
 fn both_halves_are_metered_and_recorded_without_the_secret() -> Result<()> {
+    if backend::lacks("both_halves_are_metered_and_recorded_without_the_secret", &["ML-KEM"]) {
+        return Ok(());
+    }
     let trail = Arc::new(MemoryTrail::default());
     let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
     let key = make(&kms, KeySpec::MlKem512, USAGE)?;

@@ -8,6 +8,8 @@ mod clock_jumps;
 mod closing;
 mod custom_provider;
 mod encapsulation;
+#[cfg(feature = "fips")]
+mod fips;
 mod idle_maintenance;
 mod iterators;
 mod key_handles;

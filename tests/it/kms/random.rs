@@ -20,6 +20,7 @@ use strongroom::request::{
 };
 use strongroom::{ErrorKind, Kms, KmsRng, Result};
 
+use crate::support::backend;
 use crate::support::kms::kind;
 
 /// The error of [`Hashes`].
@@ -86,6 +87,9 @@ fn create(kms: &Kms, spec: KeySpec, usage: KeyUsage) -> Result<KeyId> {
 
 #[test]
 fn the_same_generator_makes_the_same_keys() -> Result<()> {
+    if backend::lacks("the_same_generator_makes_the_same_keys", &["other random number generators"]) {
+        return Ok(());
+    }
     let specs = [KeySpec::EccNistP256, KeySpec::EccNistP521, KeySpec::EccSecgP256k1, KeySpec::EccNistEdwards25519];
     let made = |backend: CryptoBackend, with_rsa: bool| -> Result<Vec<Vec<u8>>> {
         let kms = kms_with(backend, Hashes::new(usize::MAX))?;
@@ -138,6 +142,12 @@ const ATTEMPTS: [Attempt; 12] = [
 
 #[test]
 fn nothing_is_generated_or_stored_if_a_generator_fails_at_any_call() -> Result<()> {
+    if backend::lacks(
+        "nothing_is_generated_or_stored_if_a_generator_fails_at_any_call",
+        &["other random number generators"],
+    ) {
+        return Ok(());
+    }
     for backend in [FASTEST, RUST_CRYPTO] {
         for (name, attempt) in ATTEMPTS {
             let generator = Hashes::new(usize::MAX);
@@ -193,6 +203,9 @@ impl TryCryptoRng for Broken {}
 
 #[test]
 fn a_generator_that_is_stuck_or_panicked_is_refused() {
+    if backend::lacks("a_generator_that_is_stuck_or_panicked_is_refused", &["other random number generators"]) {
+        return;
+    }
     let stuck = FASTEST.with_rng(Broken { panics: false });
     for length in [16, 32, 1_000] {
         let mut output = vec![7; length];
@@ -266,6 +279,9 @@ fn each_use_of_the_generator_of_a_kms_is_a_call_of_generate_random() -> Result<(
 
 #[test]
 fn a_generator_signs_with_keys_of_every_kind() -> Result<()> {
+    if backend::lacks("a_generator_signs_with_keys_of_every_kind", &["Ed25519"]) {
+        return Ok(());
+    }
     use strongroom::algorithm::SigningAlgorithm::{EcdsaSha256, Ed25519Sha512};
     let kms = Kms::builder().backend(FASTEST.with_rng(RUST_CRYPTO.rng())).build()?;
     for (spec, algorithm) in [(KeySpec::EccNistP256, EcdsaSha256), (KeySpec::EccNistEdwards25519, Ed25519Sha512)] {

@@ -12,6 +12,8 @@ use strongroom::seal::{PassphraseCost, RootKey, SealError, UnsuitablePassphrase}
 use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{Error, ErrorKind, Kms, Result};
 
+use crate::support::backend;
+
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// A text with one code point per letter and the same text with several, including a no-break
@@ -36,6 +38,9 @@ fn source<E: std::error::Error + Clone + 'static>(error: &Error) -> Option<E> {
 
 #[test]
 fn every_spelling_of_a_passphrase_opens_the_store_and_the_export() -> TestResult {
+    if backend::lacks("every_spelling_of_a_passphrase_opens_the_store_and_the_export", &["Argon2id"]) {
+        return Ok(());
+    }
     let spellings = [COMPOSED, DECOMPOSED, "gr\u{fc}ne M\u{fc}tze", "gru\u{308}ne\u{3000}M\u{fc}tze"];
     for written in spellings {
         let store = Arc::new(MemoryStore::new(&FASTEST)?);
@@ -56,6 +61,9 @@ fn every_spelling_of_a_passphrase_opens_the_store_and_the_export() -> TestResult
 
 #[test]
 fn what_is_no_passphrase_is_refused_with_the_reason() -> TestResult {
+    if backend::lacks("what_is_no_passphrase_is_refused_with_the_reason", &["Argon2id"]) {
+        return Ok(());
+    }
     for (text, reason) in [
         ("", UnsuitablePassphrase::Empty),
         ("words\n", UnsuitablePassphrase::ControlCharacter),
@@ -84,6 +92,12 @@ fn earlier(name: &str) -> PathBuf {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_store_from_before_normalization_opens_as_it_was_typed_and_is_normalized_by_a_rotation() -> TestResult {
+    if backend::lacks(
+        "a_store_from_before_normalization_opens_as_it_was_typed_and_is_normalized_by_a_rotation",
+        &["Argon2id"],
+    ) {
+        return Ok(());
+    }
     use strongroom::request::DecryptRequest;
     use strongroom::store::SqliteStore;
 
@@ -124,6 +138,9 @@ fn a_store_from_before_normalization_opens_as_it_was_typed_and_is_normalized_by_
 
 #[test]
 fn an_export_from_before_normalization_opens_as_it_was_typed() -> TestResult {
+    if backend::lacks("an_export_from_before_normalization_opens_as_it_was_typed", &["Argon2id"]) {
+        return Ok(());
+    }
     for (name, typed, otherwise) in [("decomposed", DECOMPOSED, COMPOSED), ("line_end", "words\n", "words")] {
         let file = fs::read(earlier(&format!("{name}.export")))?;
         assert_eq!(file[WRAPPED], 1, "the format of passphrases in that release");
@@ -148,6 +165,9 @@ fn with_cost(mut file: Vec<u8>, memory_kib: u32, passes: u32, lanes: u32) -> Vec
 
 #[test]
 fn a_hostile_export_costs_nothing() -> TestResult {
+    if backend::lacks("a_hostile_export_costs_nothing", &["Argon2id"]) {
+        return Ok(());
+    }
     let file = fs::read(earlier("decomposed.export"))?;
     let kms = Kms::in_memory()?;
     for (memory_kib, passes, lanes) in [(2 << 20, 64, 64), (256 * 1024 + 1, 1, 1), (64, 11, 1), (u32::MAX, 1, 1)] {
@@ -175,6 +195,9 @@ fn a_hostile_export_costs_nothing() -> TestResult {
 
 #[test]
 fn a_store_that_asks_for_more_than_is_allowed_is_not_tried() -> TestResult {
+    if backend::lacks("a_store_that_asks_for_more_than_is_allowed_is_not_tried", &["Argon2id"]) {
+        return Ok(());
+    }
     let store = Arc::new(MemoryStore::new(&FASTEST)?);
     let open = |root| Kms::builder().store(Arc::clone(&store), root).build();
     let costly = || RootKey::from_passphrase_with_cost("words", PassphraseCost::new(64, 11, 1)?);
@@ -207,6 +230,9 @@ fn tries_passphrases_without_memory() -> TestResult {
 #[cfg(target_os = "linux")]
 #[test]
 fn too_little_memory_is_no_wrong_passphrase() -> TestResult {
+    if backend::lacks("too_little_memory_is_no_wrong_passphrase", &["Argon2id"]) {
+        return Ok(());
+    }
     let child = Command::new("sh")
         .args(["-c", "ulimit -v 1500000; exec \"$@\"", "limited"])
         .arg(env::current_exe()?)

@@ -5,7 +5,7 @@
 //! into a new folder:
 //!
 //! ```sh
-//! STRONGROOM_WRITE_STORES=tests/data/stores/N cargo test --all-features --test it -- --ignored storage::format_compatibility::writes_the_files_of_this_release
+//! STRONGROOM_WRITE_STORES=tests/data/stores/N cargo test --features parameters,passphrase,pkcs11 --test it -- --ignored storage::format_compatibility::writes_the_files_of_this_release
 //! ```
 
 use std::path::{Path, PathBuf};

@@ -2,6 +2,7 @@
 
 pub(crate) mod ambiguous_store;
 pub(crate) mod any_store;
+pub(crate) mod backend;
 pub(crate) mod blobs;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) mod child_process;

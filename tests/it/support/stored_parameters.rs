@@ -5,7 +5,7 @@
 //! records for a store in memory. To write both again:
 //!
 //! ```sh
-//! STRONGROOM_WRITE_PARAMETERS=tests/data/parameters cargo test --all-features --test it -- --ignored parameters::elsewhere::writes_the_stores
+//! STRONGROOM_WRITE_PARAMETERS=tests/data/parameters cargo test --features parameters,passphrase,pkcs11 --test it -- --ignored parameters::elsewhere::writes_the_stores
 //! ```
 
 use std::path::{Path, PathBuf};

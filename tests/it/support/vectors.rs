@@ -88,13 +88,14 @@ impl Vector {
         })
     }
 
-    pub(crate) fn envelope(&self) -> Envelope {
+    /// Returns the envelope that reads the vector. The backend may reject its wrapping key.
+    pub(crate) fn envelope(&self) -> Result<Envelope> {
         let policy = match self.allows_version_1() {
             true => CommitmentPolicy::RequireEncryptAllowDecrypt,
             false => CommitmentPolicy::RequireEncryptRequireDecrypt,
         };
-        let builder = self.builder().unwrap_or_else(|error| panic!("{}: {error}", self.file)).commitment_policy(policy);
-        builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification).build().expect("an envelope")
+        let builder = self.builder()?.commitment_policy(policy);
+        builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification).build()
     }
 
     fn pair(&self, field: &str) -> Option<EncryptionContext> {
@@ -103,7 +104,7 @@ impl Vector {
 
     /// Decrypts in one call.
     pub(crate) fn decrypt(&self) -> Result<Vec<u8>> {
-        let (envelope, message) = (self.envelope(), self.bytes("ciphertext"));
+        let (envelope, message) = (self.envelope()?, self.bytes("ciphertext"));
         match self.pair("reproduced context") {
             Some(reproduced) => envelope.decrypt_with_reproduced_context(&message, &reproduced),
             None => envelope.decrypt(&message, &self.pair("expect context").unwrap_or_default()),

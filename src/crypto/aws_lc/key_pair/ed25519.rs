@@ -1,4 +1,4 @@
-//! Ed25519 with AWS-LC, and Ed25519ph with `ed25519-dalek`, because AWS-LC does not offer it.
+//! Ed25519 with AWS-LC, and Ed25519ph with another library, because AWS-LC does not offer it.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
 use zeroize::Zeroizing;
@@ -6,31 +6,35 @@ use zeroize::Zeroizing;
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::key_encoding::{self, PrivateParts};
 use crate::crypto::key_pair::check_input;
-use crate::crypto::{
-    CryptoError, KeyPairKind, PrivateKey, PublicKey, RUST_CRYPTO, RsaOaep, SecureRandom, SignatureInput,
-};
+use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
 use crate::secret::SecretBytes;
 
 const KIND: KeyPairKind = KeyPairKind::Ed25519;
 
-pub(super) fn generate(random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
+pub(super) fn generate(
+    random: &dyn SecureRandom,
+    elsewhere: &'static dyn KeyPairs,
+) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let mut seed = Zeroizing::new([0; 32]);
     random.fill(seed.as_mut_slice())?;
-    Ok(Box::new(Private::new(seed)?))
+    Ok(Box::new(Private::new(seed, elsewhere)?))
 }
 
-pub(super) fn private_key(parts: PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {
+pub(super) fn private_key(
+    parts: PrivateParts,
+    elsewhere: &'static dyn KeyPairs,
+) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let seed = parts.secret.expose_secret().try_into().map_err(|_| CryptoError::InvalidPrivateKey)?;
-    let key = Private::new(Zeroizing::new(seed))?;
+    let key = Private::new(Zeroizing::new(seed), elsewhere)?;
     if parts.public.is_some_and(|public| key.public() != public) {
         return Err(CryptoError::InvalidPrivateKey);
     }
     Ok(Box::new(key))
 }
 
-pub(super) fn public_key(bytes: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+pub(super) fn public_key(bytes: &[u8], elsewhere: &'static dyn KeyPairs) -> Result<Box<dyn PublicKey>, CryptoError> {
     let spki = key_encoding::write_public(KIND, bytes)?;
-    let elsewhere = RUST_CRYPTO.key_pairs().public_key(KIND, &spki)?;
+    let elsewhere = elsewhere.public_key(KIND, &spki)?;
     let key = ParsedPublicKey::new(&ED25519, bytes).map_err(|_| CryptoError::InvalidPublicKey)?;
     Ok(Box::new(Public { key, elsewhere }))
 }
@@ -39,12 +43,13 @@ pub(super) fn public_key(bytes: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError
 struct Private {
     key: Ed25519KeyPair,
     seed: Zeroizing<[u8; 32]>,
+    elsewhere: &'static dyn KeyPairs,
 }
 
 impl Private {
-    fn new(seed: Zeroizing<[u8; 32]>) -> Result<Self, CryptoError> {
+    fn new(seed: Zeroizing<[u8; 32]>, elsewhere: &'static dyn KeyPairs) -> Result<Self, CryptoError> {
         let key = Ed25519KeyPair::from_seed_unchecked(seed.as_slice()).map_err(|_| CryptoError::InvalidPrivateKey)?;
-        Ok(Self { key, seed })
+        Ok(Self { key, seed, elsewhere })
     }
 
     fn public(&self) -> &[u8] {
@@ -73,7 +78,7 @@ impl PrivateKey for Private {
             }
             _ => {
                 let pkcs8 = self.to_pkcs8()?;
-                RUST_CRYPTO.key_pairs().private_key(KIND, pkcs8.expose_secret())?.sign(algorithm, input)
+                self.elsewhere.private_key(KIND, pkcs8.expose_secret())?.sign(algorithm, input)
             }
         }
     }

@@ -3,6 +3,7 @@
 use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521};
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, EcPublicKeyCompressedBin, PublicKeyX509Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256K1_SHA256_ASN1, ECDSA_P256K1_SHA256_ASN1_SIGNING,
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -134,10 +135,14 @@ impl PrivateKey for Private {
 
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
         check_input(self.kind, algorithm, input)?;
-        let digest = library_digest(self.kind, input)?;
+        let signature = match input {
+            // Hashing and signing in one call is the form that the FIPS module approves.
+            SignatureInput::Message(message) => self.key.sign(&SystemRandom::new(), message),
+            SignatureInput::Digest(value) => self.key.sign_digest(&library_digest(self.kind, value)?),
+            SignatureInput::ExternalMu(_) => return Err(CryptoError::UnsuitableKey),
+        };
         // The only possible failure is the generation of the nonce.
-        let signature = self.key.sign_digest(&digest).map_err(|_| CryptoError::RandomFailed)?;
-        Ok(signature.as_ref().to_vec())
+        Ok(signature.map_err(|_| CryptoError::RandomFailed)?.as_ref().to_vec())
     }
 
     fn decrypt(&self, _oaep: RsaOaep, _ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
@@ -195,8 +200,12 @@ impl PublicKey for Public {
         signature: &[u8],
     ) -> Result<(), CryptoError> {
         check_input(self.kind, algorithm, input)?;
-        let digest = library_digest(self.kind, input)?;
-        self.key.verify_digest_sig(&digest, signature).map_err(|_| CryptoError::InvalidSignature)
+        let verified = match input {
+            SignatureInput::Message(message) => self.key.verify_sig(message, signature),
+            SignatureInput::Digest(value) => self.key.verify_digest_sig(&library_digest(self.kind, value)?, signature),
+            SignatureInput::ExternalMu(_) => return Err(CryptoError::UnsuitableKey),
+        };
+        verified.map_err(|_| CryptoError::InvalidSignature)
     }
 
     fn encrypt(&self, _oaep: RsaOaep, _plaintext: &[u8], _random: &dyn SecureRandom) -> Result<Vec<u8>, CryptoError> {
@@ -204,12 +213,7 @@ impl PublicKey for Public {
     }
 }
 
-fn library_digest(kind: KeyPairKind, input: SignatureInput<'_>) -> Result<digest::Digest, CryptoError> {
-    let algorithm = curve(kind)?.digest;
-    match input {
-        SignatureInput::Message(message) => Ok(digest::digest(algorithm, message)),
-        SignatureInput::Digest(value) => digest::Digest::import_less_safe(value, algorithm)
-            .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: value.len() }),
-        SignatureInput::ExternalMu(_) => Err(CryptoError::UnsuitableKey),
-    }
+fn library_digest(kind: KeyPairKind, value: &[u8]) -> Result<digest::Digest, CryptoError> {
+    digest::Digest::import_less_safe(value, curve(kind)?.digest)
+        .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: value.len() })
 }

@@ -6,16 +6,24 @@ mod ed25519;
 mod elliptic;
 mod rsa;
 
-use super::library::LIBRARY;
 use super::{ml_dsa, ml_kem};
-use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, SecureRandom, key_encoding};
+use crate::crypto::{
+    CryptoError, KeyPairFamily, KeyPairKind, KeyPairs, PrivateKey, PublicKey, SecureRandom, key_encoding,
+};
 
 #[derive(Debug)]
-pub(super) struct AwsLcKeyPairs;
+pub(in crate::crypto) struct AwsLcKeyPairs {
+    pub(in crate::crypto) library: &'static str,
+    /// Provides the operations that AWS-LC lacks.
+    pub(in crate::crypto) elsewhere: &'static dyn KeyPairs,
+}
 
 impl KeyPairs for AwsLcKeyPairs {
-    fn library(&self, _kind: KeyPairKind) -> &'static str {
-        LIBRARY
+    fn library(&self, kind: KeyPairKind) -> &'static str {
+        match kind.family() {
+            KeyPairFamily::MlDsa if !ml_dsa::HAS_ML_DSA => self.elsewhere.library(kind),
+            _ => self.library,
+        }
     }
 
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
@@ -29,26 +37,34 @@ impl KeyPairs for AwsLcKeyPairs {
 
     fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
         match kind {
-            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::generate(kind),
-            KeyPairKind::Ed25519 => ed25519::generate(random),
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::generate(kind, self.elsewhere),
+            KeyPairKind::Ed25519 => ed25519::generate(random, self.elsewhere),
             KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
                 elliptic::generate(kind, random)
             }
-            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::generate(kind, random),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => {
+                ml_dsa::generate(kind, random, self.elsewhere)
+            }
             KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => ml_kem::generate(kind, random),
         }
     }
 
     fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError> {
-        let parts = key_encoding::parse_private(kind, pkcs8)?;
+        let parts = || key_encoding::parse_private(kind, pkcs8);
         match kind {
-            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::private_key(kind, parts),
-            KeyPairKind::Ed25519 => ed25519::private_key(parts),
-            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
-                elliptic::private_key(kind, &parts)
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => {
+                rsa::private_key(kind, parts()?, self.elsewhere)
             }
-            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::private_key(kind, &parts),
-            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => ml_kem::private_key(kind, parts),
+            KeyPairKind::Ed25519 => ed25519::private_key(parts()?, self.elsewhere),
+            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
+                elliptic::private_key(kind, &parts()?)
+            }
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => {
+                ml_dsa::private_key(kind, pkcs8, self.elsewhere)
+            }
+            KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => {
+                ml_kem::private_key(kind, parts()?)
+            }
         }
     }
 
@@ -56,10 +72,12 @@ impl KeyPairs for AwsLcKeyPairs {
         let content = key_encoding::parse_public(kind, spki)?;
         match kind {
             KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::public_key(kind, &content),
-            KeyPairKind::Ed25519 => ed25519::public_key(&content),
-            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => ml_dsa::public_key(kind, &content),
+            KeyPairKind::Ed25519 => ed25519::public_key(&content, self.elsewhere),
+            KeyPairKind::MlDsa44 | KeyPairKind::MlDsa65 | KeyPairKind::MlDsa87 => {
+                ml_dsa::public_key(kind, &content, self.elsewhere)
+            }
             KeyPairKind::MlKem512 | KeyPairKind::MlKem768 | KeyPairKind::MlKem1024 => {
-                ml_kem::public_key(kind, &content)
+                ml_kem::public_key(kind, &content, self.elsewhere)
             }
             KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
                 self.public_key_of_point(kind, &content)

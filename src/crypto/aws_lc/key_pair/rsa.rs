@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{
     KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
     OaepPrivateDecryptingKey, OaepPublicEncryptingKey, PrivateDecryptingKey, PublicEncryptingKey,
@@ -17,9 +18,7 @@ use aws_lc_rs::signature::{
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::key_encoding::{self, PrivateParts};
 use crate::crypto::key_pair::{check_input, check_plaintext};
-use crate::crypto::{
-    CryptoError, KeyPairKind, PrivateKey, PublicKey, RUST_CRYPTO, RsaOaep, SecureRandom, SignatureInput,
-};
+use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
 use crate::secret::SecretBytes;
 
 /// The library's names of a signature algorithm in its different roles.
@@ -51,7 +50,7 @@ const fn library_oaep(oaep: RsaOaep) -> &'static OaepAlgorithm {
     }
 }
 
-pub(super) fn generate(kind: KeyPairKind) -> Result<Box<dyn PrivateKey>, CryptoError> {
+pub(super) fn generate(kind: KeyPairKind, second: &'static dyn KeyPairs) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let size = match kind {
         KeyPairKind::Rsa2048 => KeySize::Rsa2048,
         KeyPairKind::Rsa3072 => KeySize::Rsa3072,
@@ -60,10 +59,14 @@ pub(super) fn generate(kind: KeyPairKind) -> Result<Box<dyn PrivateKey>, CryptoE
     };
     let key = PrivateDecryptingKey::generate(size).map_err(|_| CryptoError::RandomFailed)?;
     let der: Pkcs8V1Der<'_> = key.as_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
-    private_key(kind, key_encoding::parse_private(kind, der.as_ref())?)
+    private_key(kind, key_encoding::parse_private(kind, der.as_ref())?, second)
 }
 
-pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {
+pub(super) fn private_key(
+    kind: KeyPairKind,
+    parts: PrivateParts,
+    second: &'static dyn KeyPairs,
+) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let invalid = |_| CryptoError::InvalidPrivateKey;
     let pkcs1 = parts.secret;
     let pkcs8 = key_encoding::write_private(kind, pkcs1.expose_secret(), &[])?;
@@ -71,7 +74,7 @@ pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<
     let decrypting =
         PrivateDecryptingKey::from_pkcs8(pkcs8.expose_secret()).map_err(|_| CryptoError::InvalidPrivateKey)?;
     let decrypting = OaepPrivateDecryptingKey::new(decrypting).map_err(invalid)?;
-    Ok(Box::new(Private { kind, signing, decrypting, pkcs1, elsewhere: OnceLock::new() }))
+    Ok(Box::new(Private { kind, signing, decrypting, pkcs1, second, elsewhere: OnceLock::new() }))
 }
 
 pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
@@ -90,6 +93,8 @@ struct Private {
     signing: RsaKeyPair,
     decrypting: OaepPrivateDecryptingKey,
     pkcs1: SecretBytes,
+    /// The key pairs of the other backend.
+    second: &'static dyn KeyPairs,
     /// The key in the other backend, created by the first decryption with PKCS#1 v1.5.
     elsewhere: OnceLock<Result<Box<dyn PrivateKey>, CryptoError>>,
 }
@@ -111,11 +116,20 @@ impl PrivateKey for Private {
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
         check_input(self.kind, algorithm, input)?;
         let algorithm = library_algorithm(algorithm)?;
-        let digest = library_digest(algorithm.digest, input)?;
         let mut signature = vec![0; self.signing.public_modulus_len()];
         // Key and digest were checked above, and the library aborts if it lacks randomness. It
         // verifies its result.
-        let signed = self.signing.sign_digest(algorithm.signing, &digest, &mut signature);
+        let signed = match input {
+            // Hashing and signing in one call is the form that the FIPS module approves.
+            SignatureInput::Message(message) => {
+                self.signing.sign(algorithm.signing, &SystemRandom::new(), message, &mut signature)
+            }
+            SignatureInput::Digest(value) => {
+                let digest = library_digest(algorithm.digest, value)?;
+                self.signing.sign_digest(algorithm.signing, &digest, &mut signature)
+            }
+            SignatureInput::ExternalMu(_) => return Err(CryptoError::UnsuitableKey),
+        };
         signed.map_err(|_| CryptoError::FaultyComputation)?;
         Ok(signature)
     }
@@ -132,7 +146,7 @@ impl PrivateKey for Private {
     fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
         let elsewhere = self.elsewhere.get_or_init(|| {
             let pkcs8 = self.to_pkcs8()?;
-            RUST_CRYPTO.key_pairs().private_key(self.kind, pkcs8.expose_secret())
+            self.second.private_key(self.kind, pkcs8.expose_secret())
         });
         elsewhere.as_ref().map_err(|error| *error)?.decrypt_pkcs1_v15_unauthenticated(ciphertext)
     }
@@ -170,10 +184,16 @@ impl PublicKey for Public {
     ) -> Result<(), CryptoError> {
         check_input(self.kind, algorithm, input)?;
         let algorithm = library_algorithm(algorithm)?;
-        let digest = library_digest(algorithm.digest, input)?;
         let key =
             ParsedPublicKey::new(algorithm.verification, &self.content).map_err(|_| CryptoError::InvalidPublicKey)?;
-        key.verify_digest_sig(&digest, signature).map_err(|_| CryptoError::InvalidSignature)
+        let verified = match input {
+            SignatureInput::Message(message) => key.verify_sig(message, signature),
+            SignatureInput::Digest(value) => {
+                key.verify_digest_sig(&library_digest(algorithm.digest, value)?, signature)
+            }
+            SignatureInput::ExternalMu(_) => return Err(CryptoError::UnsuitableKey),
+        };
+        verified.map_err(|_| CryptoError::InvalidSignature)
     }
 
     fn encrypt(&self, oaep: RsaOaep, plaintext: &[u8], _random: &dyn SecureRandom) -> Result<Vec<u8>, CryptoError> {
@@ -188,14 +208,7 @@ impl PublicKey for Public {
     }
 }
 
-fn library_digest(
-    algorithm: &'static digest::Algorithm,
-    input: SignatureInput<'_>,
-) -> Result<digest::Digest, CryptoError> {
-    match input {
-        SignatureInput::Message(message) => Ok(digest::digest(algorithm, message)),
-        SignatureInput::Digest(value) => digest::Digest::import_less_safe(value, algorithm)
-            .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: value.len() }),
-        SignatureInput::ExternalMu(_) => Err(CryptoError::UnsuitableKey),
-    }
+fn library_digest(algorithm: &'static digest::Algorithm, value: &[u8]) -> Result<digest::Digest, CryptoError> {
+    digest::Digest::import_less_safe(value, algorithm)
+        .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: value.len() })
 }

@@ -6,7 +6,7 @@ mod ml_dsa;
 mod ml_kem;
 mod rsa;
 
-#[cfg(feature = "aws-lc-rs")]
+#[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 pub(super) mod expansion;
 
 use k256::Secp256k1;

@@ -138,6 +138,9 @@ fn materials_with_a_data_key_are_refused_on_decrypt() -> Result<()> {
 
 #[test]
 fn all_three_key_lengths_wrap() -> Result<()> {
+    if crate::crypto::default_lacks("all_three_key_lengths_wrap", &["AES-192-GCM"]) {
+        return Ok(());
+    }
     for length in [16, 24, 32] {
         let keyring = RawAesKeyring::new("ns", "kn", SecretBytes::zeroed(length))?;
         let (data_key, keys) = wrapped(&keyring);

@@ -1,0 +1,3 @@
+//! The name of the module in reports.
+
+pub(super) const MODULE: &str = "AWS-LC FIPS module";
