@@ -11,6 +11,9 @@ use strongroom::envelope::{
 use strongroom::message::AlgorithmSuite;
 use strongroom::{EncryptionContext, Result};
 
+/// A name, a keyring that wraps, and one that unwraps.
+type NamedKeyrings = (String, Box<dyn Keyring>, Box<dyn Keyring>);
+
 fn wrapped(keyring: &dyn Keyring) -> Result<EncryptionMaterials> {
     let mut materials = EncryptionMaterials::new(AlgorithmSuite::default(), EncryptionContext::new(), RUST_CRYPTO)?;
     keyring.on_encrypt(&mut materials)?;
@@ -18,7 +21,7 @@ fn wrapped(keyring: &dyn Keyring) -> Result<EncryptionMaterials> {
 }
 
 fn run(criterion: &mut Criterion) -> Result<()> {
-    let mut keyrings: Vec<(String, Box<dyn Keyring>, Box<dyn Keyring>)> = Vec::new();
+    let mut keyrings: Vec<NamedKeyrings> = Vec::new();
     for kem in HybridKem::ALL {
         let private = kem.generate(&RUST_CRYPTO)?;
         let writer = RawHybridKeyring::with_public_key("bench", kem, &kem.public_key(&private)?)?;

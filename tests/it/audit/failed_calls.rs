@@ -220,7 +220,11 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("maintain_every", |w| w.kms.maintain_every(Duration::ZERO, drop).map(drop)),
     ("verify_store", |w| w.kms.verify_store(drop).map(drop)),
     ("rotate_root_key", |w| w.kms.rotate_root_key().map(drop)),
+    ("rotate_root_key_with_progress", |w| w.kms.rotate_root_key_with_progress(|_| {}).map(drop)),
     ("move_root_key", |w| w.kms.move_root_key(RootKey::from_bytes(&BYTES)).map(drop)),
+    ("move_root_key_with_progress", |w| {
+        w.kms.move_root_key_with_progress(RootKey::from_bytes(&BYTES), |_| {}).map(drop)
+    }),
     ("root_key_status", |w| w.kms.root_key_status().map(drop)),
     ("verify_audit_trail", |w| w.kms.verify_audit_trail("nowhere").map(drop)),
     ("verify_signed_audit_trail", |w| {

@@ -19,6 +19,7 @@ use strongroom::store::{
 use strongroom::{Error, ErrorKind, Kms, Result, SecretBytes};
 
 use crate::support::any_store::{self, Place};
+#[cfg(feature = "passphrase")]
 use crate::support::backend;
 use crate::support::hooked_store::HookedStore;
 use crate::support::tampering_store::TamperingStore;
