@@ -1,5 +1,6 @@
 //! The [`Kms`] builder.
 
+mod defaults;
 #[cfg(feature = "sqlite")]
 mod open;
 
@@ -7,27 +8,28 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::defaults::{with_default_providers, with_known_services};
 use crate::audit::{AuditSink, MemoryTrail};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
-use crate::key::{ClusterId, Origin};
+use crate::key::ClusterId;
 use crate::kms::engine::audit_log::AuditLog;
 use crate::kms::engine::connections::Hsms;
 use crate::kms::engine::core::{Core, Settings};
+use crate::kms::engine::due_keys::KeptDueKeys;
 use crate::kms::engine::gate::Gate;
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::limits::KmsLimits;
 use crate::kms::engine::material::Material;
 use crate::kms::engine::metering::Metering;
 use crate::kms::engine::wrapping_keys::WrappingKeys;
-use crate::kms::pipeline::service_key::SERVICES;
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::trusted_time::{DEFAULT_TOLERANCE, TrustedClock, check_tolerance};
 use crate::metrics::{Metrics, Recorder};
 use crate::policy::Policy;
-use crate::provider::{CryptoUserCredential, HsmCluster, ImportedProvider, KeyMaterialProvider, MemoryProvider};
+use crate::provider::{CryptoUserCredential, HsmCluster, KeyMaterialProvider};
 use crate::seal::RootKey;
 use crate::store::{Anchor, KeyStore, MemoryStore};
 
@@ -553,7 +555,7 @@ impl KmsBuilder {
             audit,
             time,
             metering: Metering::default(),
-            due_keys: Default::default(),
+            due_keys: KeptDueKeys::default(),
             gate: Gate::default(),
             settings: Settings {
                 policy: self.policy,
@@ -569,33 +571,4 @@ impl KmsBuilder {
         }
         Ok(Kms::authority(core, self.account))
     }
-}
-
-/// Adds the services that every KMS knows.
-fn with_known_services(mut services: BTreeSet<ServiceName>) -> Result<BTreeSet<ServiceName>> {
-    for name in SERVICES {
-        services.insert(ServiceName::parse(name)?);
-    }
-    Ok(services)
-}
-
-/// Inserts the providers of software keys before those of the application.
-fn with_default_providers(added: Vec<Arc<dyn KeyMaterialProvider>>) -> Result<Vec<Arc<dyn KeyMaterialProvider>>> {
-    let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
-        vec![Arc::new(MemoryProvider::default()), Arc::new(ImportedProvider::default())];
-    for provider in added {
-        let name = provider.id().as_str();
-        if providers.iter().any(|other| other.id() == provider.id()) {
-            return Err(Error::new(ErrorKind::Validation, format!("duplicate provider name '{name}'")));
-        }
-        if provider.origin() == Origin::External {
-            let text = format!(
-                "cannot add the provider '{name}' of origin EXTERNAL: imported material is always managed by the \
-                 built-in provider"
-            );
-            return Err(Error::new(ErrorKind::Validation, text));
-        }
-        providers.push(provider);
-    }
-    Ok(providers)
 }
