@@ -88,13 +88,14 @@ else
         # They compare formats with another SDK, or under other keyrings, than the tests that remain.
         --skip interop::node:: --skip interop::matrix::
     )
-    # What a backend influences, without the comparisons of two libraries, of which none is the module.
+    # Tests that a backend influences, without those that compare two libraries, neither of which is the
+    # module.
     with_fips=(crypto:: seal:: blob:: message:: kms:: envelope:: import:: root_key:: --skip third_party::
         --skip file_example::)
     timed "${pure[@]}" --lib --test it -- "${repeated[@]}"
     timed "${pure[@]}" --doc
     # The strict backend of FIPS: the parts that call it. It lacks some algorithms: tests that need them
-    # ask the backend, and report what they left out. With --long, all tests run with it.
+    # ask the backend, and report that they did not run. With --long, all tests run with it.
     timed "${fips_test[@]}" --lib --test it -- "${with_fips[@]}"
     # Other examples use what the strict backend lacks.
     timed "${fips_test[@]}" --doc -- manual::fips crypto::fips

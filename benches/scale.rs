@@ -1,5 +1,5 @@
-//! What grows with the number of keys: a table with one column for each size of a store in a SQLite
-//! file.
+//! A table of times and sizes that may grow with the number of keys, with one column for each size of
+//! a store in a SQLite file.
 //!
 //!     cargo bench --bench scale                       1,000 and 100,000 keys
 //!     cargo bench --bench scale -- 1000 1000000       other sizes
@@ -11,7 +11,7 @@
 
 use std::error::Error;
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{env, fs};
@@ -19,8 +19,11 @@ use std::{env, fs};
 use strongroom::Kms;
 use strongroom::key::KeyId;
 use strongroom::request::PageRequest;
-use strongroom::seal::RootKey;
-use tempfile::TempDir;
+
+#[path = "support/filled_store.rs"]
+mod filled_store;
+
+use self::filled_store::{fill, root};
 
 /// Environment variable with the path of the store whose memory a child process is to measure.
 const MEASURED: &str = "STRONGROOM_BENCH_STORE";
@@ -115,22 +118,6 @@ fn measure(keys: usize) -> Result<Column> {
     })?;
     row("rotate the root key, per record", rate(usize::try_from(resealed)?, rotated));
     Ok(column)
-}
-
-/// Creates a store with keys.
-fn fill(keys: usize) -> Result<(TempDir, PathBuf, Vec<KeyId>)> {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
-    let path = folder.path().join("keys.strongroom");
-    let kms = Kms::open(&path, root())?;
-    let ids = (0..keys).map(|_| kms.create_key(Default::default()).map(|key| key.key_id()));
-    let ids = ids.collect::<strongroom::Result<_>>()?;
-    kms.close()?;
-    Ok((folder, path, ids))
-}
-
-fn root() -> RootKey {
-    RootKey::from_bytes(&[7; 32])
 }
 
 fn list(kms: &Kms) -> Result<Vec<KeyId>> {

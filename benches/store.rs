@@ -2,15 +2,15 @@
 //! depend on the number of keys.
 //!
 //! Run it with `cargo bench --bench store`. `STRONGROOM_BENCH_KEYS=1000000` adds a store with that
-//! many keys, which needs a kilobyte of memory for each. Memory is measured too, in a separate
-//! process, and printed first, with the size of the file and the bytes that a commit writes. Rows named `other key` access a different key each time, out of more keys than
-//! the KMS caches. Rows named `same key` access a single one. Rows named `revalidate` access many
-//! cached keys. A commit waits for the disk. The rows under `memory` commit to a file in memory, and
-//! so show the cost of everything else.
+//! many keys, which needs a kilobyte of memory for each. The size of the file and the bytes that a
+//! commit writes are printed first. Rows named `other key` access a different key each time, out of
+//! more keys than the KMS caches. Rows named `same key` access a single one. Rows named `revalidate`
+//! access many cached keys. A commit waits for the disk. The rows under `memory` commit to a file in
+//! memory, and so show the cost of everything else. `scale.rs` measures memory, and work on the whole
+//! store.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -22,24 +22,21 @@ use strongroom::export::{ExportIdentity, ExportRecipient};
 use strongroom::identity::AccountId;
 use strongroom::key::KeyId;
 use strongroom::request::{EncryptRequest, PageRequest};
-use strongroom::seal::RootKey;
 use strongroom::store::{
     CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, SqliteStore, StoreId,
     WriteChanges,
 };
 use strongroom::{Kms, KmsLimits};
-use tempfile::TempDir;
 
-/// Environment variable with the path of the store whose memory a child process is to measure.
-const MEASURED: &str = "STRONGROOM_BENCH_STORE";
+#[path = "support/filled_store.rs"]
+mod filled_store;
+
+use self::filled_store::{fill, root};
 
 /// Number of cached keys where each access is to a different key.
 const FEW: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    if let Some(path) = env::var_os(MEASURED) {
-        return measure_memory(Path::new(&path));
-    }
     let mut criterion = Criterion::default().configure_from_args().sample_size(20);
     let more = env::var("STRONGROOM_BENCH_KEYS").ok().map(|keys| keys.parse()).transpose()?;
     let sizes = [("1k".to_owned(), 1_000), ("100k".to_owned(), 100_000)];
@@ -50,8 +47,6 @@ fn main() -> Result<(), Box<dyn Error>> {
         let path = folder.path().join("keys.strongroom");
         fs::copy(&first, &path)?;
         println!("store of {keys} keys: {} bytes", fs::metadata(&path)?.len());
-        let measured = Command::new(env::current_exe()?).env(MEASURED, &path).output()?;
-        println!("store/memory/{name}: {}", String::from_utf8(measured.stdout)?);
         println!("store/written/{name}: {}", measure_commits(&first, &ids)?);
         measure_reading(&mut criterion, name, &path, &ids)?;
         measure_writing(&mut criterion, "", name, &path, &ids)?;
@@ -66,51 +61,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     criterion.final_summary();
     Ok(())
-}
-
-/// Creates a store with keys. Uses a memory-backed folder if one exists, where no write waits for a
-/// disk.
-fn fill(keys: usize) -> Result<(TempDir, PathBuf, Vec<KeyId>), Box<dyn Error>> {
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
-    let path = folder.path().join("keys.strongroom");
-    let kms = Kms::open(&path, root())?;
-    let ids = (0..keys).map(|_| kms.create_key(Default::default()).map(|key| key.key_id()));
-    let ids = ids.collect::<strongroom::Result<_>>()?;
-    Ok((folder, path, ids))
-}
-
-fn root() -> RootKey {
-    RootKey::from_bytes(&[7; 32])
-}
-
-/// Measures how much more memory this process uses after the store was opened, and after every key
-/// was listed.
-fn measure_memory(path: &Path) -> Result<(), Box<dyn Error>> {
-    let Some(start) = resident()? else {
-        println!("not measured on this system");
-        return Ok(());
-    };
-    let more = || Ok::<_, Box<dyn Error>>(resident()?.unwrap_or_default().saturating_sub(start));
-    let kms = Kms::open(path, root())?;
-    let open = more()?;
-    let (mut listed, mut page) = (0, PageRequest::default().limit(1_000));
-    loop {
-        let found = kms.list_keys(page)?;
-        listed += found.entries.len();
-        let Some(marker) = found.next_marker else { break };
-        page = PageRequest::default().limit(1_000).marker(marker);
-    }
-    let all = more()?;
-    println!("{open} more bytes when open, {all} when all {listed} keys were listed: {} per key", all / listed.max(1));
-    Ok(())
-}
-
-/// Returns the resident memory of this process, if the system reports it.
-fn resident() -> Result<Option<usize>, Box<dyn Error>> {
-    let Ok(status) = fs::read_to_string("/proc/self/status") else { return Ok(None) };
-    let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no such line")?;
-    Ok(Some(kibibytes.trim().trim_end_matches(" kB").parse::<usize>()? * 1_024))
 }
 
 /// Opens the store with a small cache, so that accesses to different keys always exceed it.

@@ -1,4 +1,4 @@
-//! What tests need and the default backend may lack.
+//! Algorithms that tests need and the default backend may lack.
 
 use std::io::{self, Write};
 

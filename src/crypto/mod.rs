@@ -123,7 +123,7 @@ pub struct CryptoBackend {
     key_pairs: &'static dyn KeyPairs,
     key_wrap: &'static dyn KeyWrap,
     random: &'static dyn SecureRandom,
-    /// What the backend rejects, including algorithms that no part provides, with what to use instead.
+    /// The algorithms that the backend rejects, including those that no part provides, each with a replacement.
     rejected: &'static [(&'static str, &'static str)],
     /// Checks the state of the library.
     ready: fn() -> Result<(), CryptoError>,

@@ -39,7 +39,7 @@
 //! | run it in production: durability, maintenance, alerts, incidents | [`operating`] |
 //! | record and verify every call | [`audit`] |
 //! | limit the resources that it uses | [`limits`] |
-//! | use a FIPS module and nothing else | [`fips`] |
+//! | use only a FIPS module | [`fips`] |
 //! | know which attackers it protects against, and which not | [`threat_model`] |
 //!
 //! # Look it up

@@ -210,7 +210,7 @@ const PRIMITIVES: [&str; 20] = [
     "xts_mode",
 ];
 
-/// Files beside the backends that name such crates, and why no primitive escapes the strict backend.
+/// Files outside the backends that name such crates, and why no primitive escapes the strict backend.
 const OUTSIDE_BACKENDS: [(&str, &str); 9] = [
     ("src/crypto/signature_format.rs", "converts encodings of signatures"),
     ("src/crypto/rsa_numbers.rs", "checks the numbers of a key"),

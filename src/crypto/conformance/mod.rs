@@ -12,7 +12,7 @@ mod third_party;
 
 #[cfg(any(feature = "aws-lc-rs", feature = "fips"))]
 use super::AWS_LC;
-// The strict backend has tests of its own, in `fips`, because it lacks algorithms.
+// The tests of the strict backend are in `fips`, because it lacks algorithms.
 #[cfg(feature = "fips")]
 use super::AWS_LC as FASTEST;
 #[cfg(not(feature = "fips"))]

@@ -1,4 +1,4 @@
-//! The strict backend: the FIPS module of AWS-LC, and nothing outside of it.
+//! The strict backend, which uses only the FIPS module of AWS-LC.
 //!
 //! `aead`, `kdf`, `key_pairs`, `key_wrap`, `random` and `signature` are the parts. Each passes its
 //! work to the part of the AWS-LC backend, after it has rejected what the module does not offer as an

@@ -1,4 +1,4 @@
-//! What the strict backend rejects.
+//! Algorithms and uses that the strict backend rejects.
 
 use super::name::MODULE;
 use crate::crypto::aws_lc::HAS_ML_DSA;
@@ -21,10 +21,10 @@ pub(super) const PKCS1_DECRYPTION: &str = "RSAES-PKCS1-v1_5 decryption";
 /// Each algorithm or use with what to do instead.
 pub(super) const REJECTIONS: &[(&str, &str)] = if HAS_ML_DSA { ALWAYS } else { WITHOUT_ML_DSA };
 
-/// What every version of the module lacks.
+/// Algorithms that every version of the module lacks.
 const ALWAYS: &[(&str, &str)] = WITHOUT_ML_DSA.split_at(1).1;
 
-/// What the module of `aws-lc-rs` 1.17 lacks, with ML-DSA as the first.
+/// Algorithms that the module of `aws-lc-rs` 1.17 lacks, with ML-DSA as the first.
 const WITHOUT_ML_DSA: &[(&str, &str)] = &[
     (ML_DSA, "use ECDSA, or aws-lc-rs 1.18 or later"),
     (SECP256K1, "use P-256, P-384 or P-521"),

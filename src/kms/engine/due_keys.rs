@@ -50,7 +50,7 @@ impl DueKeys {
         self.seen = revision;
     }
 
-    /// Replaces what is known about a key: the time of its next work, if it has any.
+    /// Replaces the time of the next work of a key, if it has any.
     pub(in crate::kms) fn note(&mut self, key: Key, next: Option<Timestamp>) {
         match next.filter(|next| *next <= self.end) {
             Some(next) => _ = self.due.insert(key, next),

@@ -107,7 +107,7 @@ fn work_that_falls_due_between_two_readings_of_all_keys_is_done() -> Result<()> 
     assert_eq!(report.rotated.iter().map(KeyArn::key_id).collect::<Vec<_>>(), [turning]);
     assert_eq!(report.deleted.iter().map(KeyArn::key_id).collect::<Vec<_>>(), [doomed]);
     assert!(report.is_complete());
-    // What another process makes due is found too.
+    // Work that another process has caused is found, too.
     other.enable_key(resting)?;
     assert_eq!(rotated(&kms.run_maintenance()?), [resting]);
     assert_eq!(rotated(&kms.run_maintenance()?), []);

@@ -1,4 +1,4 @@
-//! What the default backend rejects, according to its capability report. Only that of FIPS does.
+//! The rejections of the default backend, according to its capability report. Only that of FIPS has any.
 
 use strongroom::crypto::{CryptoBackend, CryptoError, REJECTED};
 use strongroom::envelope::UnwrapFailures;
@@ -34,7 +34,7 @@ pub(crate) fn allows_suite(suite: AlgorithmSuite) -> bool {
     suite.data_key_length() != 24 || CryptoBackend::default().check_allowed("AES-192-GCM").is_ok()
 }
 
-/// Returns `true` if an operation failed because the default backend rejects what it needs.
+/// Returns `true` if an operation failed because the default backend rejects an algorithm.
 pub(crate) fn is_rejection(error: &Error) -> bool {
     let reported = |error: &CryptoError| match error {
         CryptoError::Rejected { algorithm, .. } => CryptoBackend::default().parts().contains(&(algorithm, REJECTED)),

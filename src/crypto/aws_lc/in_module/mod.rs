@@ -1,4 +1,4 @@
-//! What the FIPS module does on its own: generating keys for curves and ML-DSA, and judging RSA keys.
+//! Work that the FIPS module does itself: it generates keys for curves and ML-DSA, and judges RSA keys.
 
 #[cfg(aws_lc_ml_dsa)]
 mod ml_dsa;
