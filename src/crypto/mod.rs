@@ -123,7 +123,8 @@ pub struct CryptoBackend {
     key_pairs: &'static dyn KeyPairs,
     key_wrap: &'static dyn KeyWrap,
     random: &'static dyn SecureRandom,
-    /// The algorithms that the backend rejects, including those that no part provides, each with a replacement.
+    /// The algorithms that the backend rejects, also those that no part provides, with what to use
+    /// instead.
     rejected: &'static [(&'static str, &'static str)],
     /// Checks the state of the library.
     ready: fn() -> Result<(), CryptoError>,
